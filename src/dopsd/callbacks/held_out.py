@@ -1,0 +1,65 @@
+"""Accuracy on the dev split before training and every N optimizer steps; the best weights are kept."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning as L
+
+from dopsd.evaluation.decode import Evaluation
+from dopsd.evaluation.interval import Interval
+from dopsd.model import dropout_off, save_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """The dev accuracy at one optimizer step."""
+
+    step: int
+    accuracy: Interval
+
+
+class HeldOut(L.Callback):
+    """Evaluates on dev with `evaluate_dev`, and saves the weights whenever they are the best so far."""
+
+    def __init__(self, *, evaluate_dev: Callable[[], Evaluation], every: int, best_directory: Path):
+        if every < 1:
+            raise ValueError(f"eval_every={every} must be at least 1")
+        self._evaluate, self._every, self._directory = evaluate_dev, every, best_directory
+        self.history: list[Checked] = []
+
+    @property
+    def best(self) -> Checked:
+        """The highest dev accuracy; the earliest of equals."""
+        return max(self.history, key=lambda checked: (checked.accuracy.accuracy, -checked.step))
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Dev accuracy of the weights that training starts from (not again on resume)."""
+        if not self.history:
+            self._check(pl_module, 0)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: Sequence, batch_idx: int
+    ) -> None:
+        """Dev accuracy every N training steps, and after the last one."""
+        step = batch_idx + 1
+        if step % self._every == 0 or step == trainer.num_training_batches:
+            self._check(pl_module, step)
+
+    def _check(self, module: L.LightningModule, step: int) -> None:
+        with dropout_off(module.network):  # pyright: ignore
+            accuracy = self._evaluate().accuracy
+        self.history.append(Checked(step=step, accuracy=accuracy))
+        module.log_dict(
+            {"eval/accuracy": accuracy.accuracy, "eval/low": accuracy.low, "eval/high": accuracy.high}, batch_size=1
+        ) if step else None
+        if self.best.step == step:
+            save_weights(module.network, self._directory)  # pyright: ignore
+
+    def state_dict(self) -> dict:
+        """The history, so that a resumed run knows its best."""
+        return {"history": [(c.step, vars(c.accuracy)) for c in self.history]}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Takes the history back."""
+        self.history = [Checked(step=s, accuracy=Interval(**a)) for s, a in state_dict["history"]]

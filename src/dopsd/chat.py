@@ -1,0 +1,54 @@
+"""Between text and tokens: examples become prompts, finished canvases become responses."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Int
+from torch import Tensor
+
+from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.sampler import SpecialTokens
+from dopsd.task import Example
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chat:
+    """A tokenizer with a chat template, and the special tokens of the model that it belongs to."""
+
+    tokenizer: Any
+    special: SpecialTokens
+
+    def prompts(self, examples: Iterable[Example], *, with_solution: bool = False) -> Prompts:
+        """Tokenized chat prompts, left-padded; `with_solution` appends the reference solution to the user's message.
+
+        Raises ValueError where a solution is wanted and an example has none.
+        """
+        messages = [_with_solution(e) if with_solution else e.prompt for e in examples]
+        return Prompts.pad([self.encode_prompt(message) for message in messages], self.special.eos_id)
+
+    def encode_prompt(self, message: str) -> list[int]:
+        """One user message behind the chat template, ready for the assistant's answer."""
+        turns = [{"role": "user", "content": message}]
+        return self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+
+    def encode_response(self, text: str) -> list[int]:
+        """A response's tokens and the end of turn."""
+        end_of_turn = self.special.end_ids[-1]
+        return [*self.tokenizer.encode(text, add_special_tokens=False), end_of_turn]
+
+    def responses(self, tokens: Int[Tensor, "B L"]) -> list[str]:
+        """The text of each canvas up to its first end token."""
+        return self.tokenizer.batch_decode([answer_tokens(row, self.special) for row in tokens.tolist()])
+
+
+def answer_tokens(row: Sequence[int], special: SpecialTokens) -> list[int]:
+    """The tokens before the first end token."""
+    end = next((i for i, token in enumerate(row) if token in special.end_ids), len(row))
+    return list(row[:end])
+
+
+def _with_solution(example: Example) -> str:
+    if example.solution is None:
+        raise ValueError(f"example {example.id} has no reference solution, which teacher=ar_prefix needs")
+    return f"{example.prompt}\n\nHere is a correct solution:\n{example.solution}"

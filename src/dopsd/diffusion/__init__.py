@@ -1,0 +1,1 @@
+"""Block diffusion in plain torch: trajectories, the sampler, confidence and selection."""

@@ -1,0 +1,105 @@
+"""A denoising trajectory as two small tensors, from which every state the student visited can be derived."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+NEVER = torch.iinfo(torch.int64).max
+"""`step_map` value of a position that was still masked when its row ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectory:
+    """The finished canvases and the denoising step at which each position was unmasked (Y of eq. 6, without copies).
+
+    Steps are counted from 0 in the order in which they are taken: state y_t has `step_map < t` unmasked.
+    """
+
+    tokens: Int[Tensor, "B L"]
+    step_map: Int[Tensor, "B L"]
+    steps: Int[Tensor, "B"]
+    block_length: int
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    def __getitem__(self, rows: Tensor) -> "Trajectory":
+        """The trajectories of some rows (an index or a boolean tensor)."""
+        return Trajectory(
+            tokens=self.tokens[rows],
+            step_map=self.step_map[rows],
+            steps=self.steps[rows],
+            block_length=self.block_length,
+        )
+
+    def replaced(self, rows: Int[Tensor, "R"], by: "Trajectory") -> "Trajectory":
+        """The same batch with some rows exchanged."""
+        return Trajectory(
+            tokens=self.tokens.index_copy(0, rows, by.tokens),
+            step_map=self.step_map.index_copy(0, rows, by.step_map),
+            steps=self.steps.index_copy(0, rows, by.steps),
+            block_length=self.block_length,
+        )
+
+    def lengths(self, end_ids: tuple[int, ...]) -> Int[Tensor, "B"]:
+        """Tokens before each row's first end token (the whole canvas where there is none)."""
+        is_end = torch.isin(self.tokens, torch.tensor(end_ids, device=self.tokens.device))
+        return (is_end.cumsum(1) == 0).sum(1)
+
+    def canvas_at(self, step: Int[Tensor, "B"], mask_id: int) -> Int[Tensor, "B L"]:
+        """y_t: what the student saw when it took denoising step `step` of each row."""
+        return self.tokens.where(self.step_map < step[:, None], mask_id)
+
+    def visited_states(self, mask_id: int) -> "VisitedStates":
+        """Every state from which a step was taken, as one row axis ordered by row, then step (App. C.2)."""
+        longest = int(self.steps.max()) if len(self) else 0
+        taken = torch.arange(longest, device=self.steps.device) < self.steps[:, None]
+        rollout, step = taken.nonzero(as_tuple=True)
+        visited = self[rollout]
+        unmasked_now = visited.step_map == step[:, None]
+        block_start = unmasked_now.to(torch.uint8).argmax(-1) // self.block_length * self.block_length
+        return VisitedStates(
+            rollout=rollout,
+            step=step,
+            block_start=block_start,
+            canvas=visited.canvas_at(step, mask_id),
+            finished=visited.tokens,
+            unmasked_now=unmasked_now,
+            is_masked=visited.step_map >= step[:, None],
+            block_length=self.block_length,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisitedStates:
+    """One row per (rollout, denoising step): the student's canvas y_t and what became of it."""
+
+    rollout: Int[Tensor, "S"]
+    step: Int[Tensor, "S"]
+    block_start: Int[Tensor, "S"]
+    canvas: Int[Tensor, "S L"]
+    finished: Int[Tensor, "S L"]
+    unmasked_now: Bool[Tensor, "S L"]
+    is_masked: Bool[Tensor, "S L"]
+    block_length: int
+
+    def __len__(self) -> int:
+        return self.rollout.shape[0]
+
+    def __getitem__(self, rows: Tensor | slice) -> "VisitedStates":
+        """Some of the states (an index, a boolean tensor or a slice)."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return VisitedStates(**{k: v[rows] if isinstance(v, Tensor) else v for k, v in parts.items()})
+
+    @property
+    def block_columns(self) -> Int[Tensor, "S block"]:
+        """The response columns of each state's active block."""
+        return self.block_start[:, None] + torch.arange(self.block_length, device=self.block_start.device)
+
+    @property
+    def is_open(self) -> Bool[Tensor, "S L"]:
+        """Masked positions of the active block: those which this step could have unmasked."""
+        offset = torch.arange(self.canvas.shape[1], device=self.canvas.device) - self.block_start[:, None]
+        return self.is_masked & (offset >= 0) & (offset < self.block_length)

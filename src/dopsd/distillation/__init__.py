@@ -1,0 +1,1 @@
+"""What the teacher sees, where the student is supervised, and how the two are compared: plain torch."""

@@ -1,0 +1,94 @@
+"""What the teacher sees: the student's own future (d-OPSD), or the reference solution in the prompt (baseline)."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Bool, Int
+from pydantic import Field
+from pydantic.dataclasses import dataclass as validated
+from torch import Tensor
+
+from dopsd.diffusion.choose import choose
+from dopsd.diffusion.noise import derive, uniform
+from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.trajectory import VisitedStates
+
+_REVEAL_NOISE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherView:
+    """The teacher's input for each state: prompt, canvas, and which canvas positions it was shown."""
+
+    prompts: Prompts
+    canvas: Int[Tensor, "S L"]
+    revealed: Bool[Tensor, "S L"]
+
+    def __getitem__(self, rows: Tensor | slice) -> "TeacherView":
+        """The views of some states."""
+        return TeacherView(
+            prompts=self.prompts[rows], canvas=self.canvas[rows], revealed=self.revealed[rows]
+        )
+
+
+class Teacher(ABC):
+    """Builds the teacher's input from what the student visited."""
+
+    reads_solution: bool
+    """Whether the prompts given to `view` must carry the reference solution."""
+
+    @abstractmethod
+    def view(self, states: VisitedStates, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
+        """The teacher's input for each state; `prompts` and `keys` (random streams) are given per state."""
+
+
+@validated(frozen=True, kw_only=True)
+class SuffixTeacher(Teacher):
+    """y_t with a random subset S_t of the masked positions replaced by the student's own final tokens (eq. 8)."""
+
+    retain_ratio: Annotated[float, Field(ge=0, le=1)] = 0.25
+    region: Literal["masked", "later_blocks"] = "masked"
+    counted: Literal["masked", "canvas"] = "masked"
+    reads_solution = False
+
+    def view(self, states: VisitedStates, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
+        """Draws S_t independently for every state; its size is `reveal_count`."""
+        among = self.reveal_region(states)
+        columns = torch.arange(states.canvas.shape[1], device=keys.device)
+        step_keys = derive(derive(keys, states.step)[:, None], columns)
+        revealed = choose(
+            uniform(derive(step_keys, _REVEAL_NOISE)), among=among, count=self.reveal_count(states)
+        )
+        return TeacherView(
+            prompts=prompts, canvas=states.finished.where(revealed, states.canvas), revealed=revealed
+        )
+
+    def reveal_region(self, states: VisitedStates) -> Bool[Tensor, "S L"]:
+        """Masked positions that may be shown: all of them (paper), or those behind the active block (released code)."""
+        if self.region == "masked":
+            return states.is_masked
+        columns = torch.arange(states.canvas.shape[1], device=states.canvas.device)
+        return states.is_masked & (columns >= states.block_start[:, None] + states.block_length)
+
+    def reveal_count(self, states: VisitedStates) -> Int[Tensor, "S"]:
+        """|S_t| = int(rho * n): n counts the region's masked positions, or all canvas positions behind the active block."""
+        if self.counted == "masked":
+            among = self.reveal_region(states).sum(-1)
+        else:
+            among = states.canvas.shape[1] - states.block_start - states.block_length
+        return (self.retain_ratio * among.double()).long()
+
+
+@validated(frozen=True, kw_only=True)
+class ARPrefixTeacher(Teacher):
+    """The student's own canvas behind a prompt that ends with the reference solution (baseline, Table 4)."""
+
+    reads_solution = True
+
+    def view(self, states: VisitedStates, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
+        """The canvas stays y_t; nothing of the student's future is shown."""
+        return TeacherView(
+            prompts=prompts, canvas=states.canvas, revealed=torch.zeros_like(states.is_masked)
+        )

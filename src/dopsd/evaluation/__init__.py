@@ -1,0 +1,1 @@
+"""Decoding a benchmark, and how sure its figures are."""

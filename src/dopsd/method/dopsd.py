@@ -1,0 +1,157 @@
+"""d-OPSD: on-policy self-distillation of a masked diffusion language model (arXiv 2606.18195)."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor
+
+from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.trajectory import VisitedStates
+from dopsd.distillation.divergence import Comparison, Objective
+from dopsd.distillation.supervision import Supervision
+from dopsd.distillation.teacher import Teacher, TeacherView
+from dopsd.method.clock import Clock
+from dopsd.method.method import Method
+from dopsd.method.teacher_weights import TeacherWeights
+from dopsd.model import dropout_off
+from dopsd.rollout import Rollout, RolloutBatch
+from dopsd.stream import Draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """Which visited states become optimizer steps, and what their losses are averaged over (eq. 11, 12)."""
+
+    learn_from: Literal["accepted", "all"] = "accepted"
+    average_over: Literal["learned", "rollouts"] = "learned"
+    over_positions: Literal["mean", "sum"] = "mean"
+    updates_per_rollout: Annotated[int, Field(ge=1)] = 1
+    train_last_block: bool = True
+
+
+class DOPSD(Method):
+    """The student samples a trajectory; the teacher, shown part of its end, says what each step should have been."""
+
+    def __init__(
+        self,
+        *,
+        rollout: Rollout,
+        teacher: Teacher,
+        teacher_weights: TeacherWeights,
+        supervision: Supervision,
+        objective: Objective,
+        learning: Learning,
+        **shared: Any,
+    ):
+        super().__init__(**shared)
+        self.rollout, self.learning = rollout, learning
+        self.teacher, self.supervision, self.objective = teacher, supervision, objective
+        self.teacher_weights = teacher_weights.attach(self.network)
+        self.clock = Clock()
+
+    def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
+        """One rollout of the batch's prompts, then the optimizer steps on the states it visited."""
+        examples = [draw.example for draw in batch]
+        prompts = self.chat.prompts(examples).to(self.device)
+        with self.clock("rollout"), dropout_off(self.network):
+            rollout = self.rollout.collect(
+                self.network, batch, prompts, chat=self.chat, task=self.task, seed=self.seed
+            )
+        self._log_rollout(rollout)
+        shown = self.chat.prompts(examples, with_solution=True) if self.teacher.reads_solution else prompts
+        for states in self._chunks(rollout):
+            view = self.teacher.view(states, shown.to(self.device)[states.rollout], rollout.keys[states.rollout])
+            has_supervision = self.supervision.count(states, view.revealed) > 0
+            if has_supervision.any():
+                self._learn(states[has_supervision], view[has_supervision], prompts, len(batch))
+
+    def _chunks(self, rollout: RolloutBatch) -> Iterator[VisitedStates]:
+        """The visited states of the rollouts to learn from, cut in time into `updates_per_rollout` parts."""
+        states = rollout.trajectory.visited_states(self.chat.special.mask_id)
+        wanted = torch.ones_like(states.step, dtype=torch.bool)
+        if self.learning.learn_from == "accepted":
+            wanted &= rollout.accepted[states.rollout]
+        if not self.learning.train_last_block:
+            wanted &= states.block_start + states.block_length < states.canvas.shape[1]
+        chunks = self.learning.updates_per_rollout
+        part = states.step * chunks // rollout.trajectory.steps[states.rollout]
+        for chunk in range(chunks):
+            yield states[wanted & (part == chunk)]
+
+    def _learn(self, states: VisitedStates, view: TeacherView, prompts: Prompts, rollouts: int) -> None:
+        """One optimizer step on these states, in micro-batches whose gradients add up to those of the whole."""
+        weights = self._state_weights(states, rollouts)
+        totals: list[Float[Tensor, "5"]] = []
+        norm = self.update(self._losses(states, view, prompts, weights, totals))
+        self.teacher_weights.after_update()
+        loss, divergence, overlap, entropy, weight = torch.stack(totals).sum(0).tolist()
+        self.log_step(
+            {
+                "train/loss": loss,
+                "train/gradient_norm": norm,
+                "train/states": float(len(states)),
+                "distill/divergence": divergence,
+                "distill/clipped_fraction": 1 - loss / divergence if divergence > 0 else 0.0,
+                "distill/top_k_overlap": overlap / weight,
+                "distill/entropy": entropy / weight,
+            }
+        )
+
+    def _state_weights(self, states: VisitedStates, rollouts: int) -> Float[Tensor, "S"]:
+        """Mean over the states of a trajectory, then over the trajectories (or over all rollouts of the batch)."""
+        _, trajectory, states_in = states.rollout.unique(return_inverse=True, return_counts=True)
+        trajectories = len(states_in) if self.learning.average_over == "learned" else rollouts
+        return 1.0 / (states_in[trajectory] * trajectories)
+
+    def _losses(
+        self,
+        states: VisitedStates,
+        view: TeacherView,
+        prompts: Prompts,
+        weights: Float[Tensor, "S"],
+        totals: list[Float[Tensor, "5"]],
+    ) -> Iterator[Float[Tensor, ""]]:
+        """The loss of each micro-batch; `totals` collects the weighted sums that are logged."""
+        width = view.prompts.tokens.shape[1] + states.canvas.shape[1]
+        for rows in self.micro_batches(len(states), width):
+            part = states[rows]
+            comparison, is_real = self._compare(part, view[rows], prompts[part.rollout])
+            each = is_real * weights[rows, None]
+            if self.learning.over_positions == "mean":
+                each = each / is_real.sum(-1, keepdim=True)
+            loss = (comparison.loss * each).sum()
+            logged = (comparison.divergence, comparison.top_k_overlap, comparison.student_entropy)
+            totals.append(torch.stack([loss.detach(), *((value * each).sum() for value in logged), each.sum()]))
+            yield loss
+
+    def _compare(
+        self, states: VisitedStates, view: TeacherView, prompts: Prompts
+    ) -> tuple[Comparison, Bool[Tensor, "S K"]]:
+        """Teacher, then student, at the supervised positions of each state; the second value marks real positions."""
+        candidates = self.supervision.candidates(states)
+        with self.clock("teacher"), torch.no_grad(), dropout_off(self.network):
+            at = view.prompts.tokens.shape[1] + candidates
+            with self.teacher_weights.network() as teacher:
+                teacher_logits = teacher(*view.prompts.followed_by(view.canvas), at=at)
+            chosen, is_real = self.supervision.select(states, view.revealed, candidates, teacher_logits)
+            rows = torch.arange(len(states), device=chosen.device)[:, None]
+            teacher_logits, supervised = teacher_logits[rows, chosen], candidates[rows, chosen]
+        with self.clock("student"):
+            at = prompts.tokens.shape[1] + supervised
+            student_logits = self.network(*prompts.followed_by(states.canvas), at=at)
+            return self.objective.compare(student_logits, teacher_logits), is_real
+
+    def _log_rollout(self, rollout: RolloutBatch) -> None:
+        length = rollout.trajectory.lengths(self.chat.special.end_ids)
+        self.log_step(
+            {
+                "rollout/accepted": rollout.accepted.float().mean(),
+                "rollout/attempts": rollout.attempts.float().mean(),
+                "rollout/length": length.float().mean(),
+                "rollout/no_end": (length == rollout.trajectory.tokens.shape[1]).float().mean(),
+            }
+        )

@@ -1,0 +1,86 @@
+"""What all training methods share: the student, its optimizer, and one update from accumulated gradients."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from dopsd.chat import Chat
+from dopsd.method.schedule import Schedule
+from dopsd.stream import Draw
+from dopsd.task import Task
+
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+class Method(L.LightningModule, ABC):
+    """A training method; subclasses turn a batch of draws into gradients."""
+
+    def __init__(
+        self,
+        *,
+        network: nn.Module,
+        chat: Chat,
+        task: Task,
+        optimizer: OptimizerFactory,
+        schedule: Schedule,
+        gradient_clip: float,
+        micro_batch_tokens: int,
+        max_steps: int,
+        seed: int,
+    ):
+        super().__init__()
+        if micro_batch_tokens < 1:
+            raise ValueError(f"micro_batch_tokens={micro_batch_tokens} must be at least 1")
+        if not gradient_clip > 0:
+            raise ValueError(f"gradient_clip={gradient_clip} must be above 0 (inf for no clipping)")
+        self.automatic_optimization = False
+        self.network = network
+        self.chat, self.task, self.seed = chat, task, seed
+        self.max_steps, self.micro_batch_tokens = max_steps, micro_batch_tokens
+        self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
+
+    @abstractmethod
+    def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
+        """Learn from one batch of draws."""
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Draws are text: they become tensors, on this device, only in the step."""
+        return batch
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimizer over the trainable weights, and the schedule."""
+        optimizer = self._optimizer(p for p in self.network.parameters() if p.requires_grad)
+        schedule = LambdaLR(optimizer, lambda step: self._schedule.factor(step, self.max_steps))
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def micro_batches(self, rows: int, width: int) -> list[slice]:
+        """Slices of at most `micro_batch_tokens` tokens (and at least one row) that cover all rows."""
+        size = max(1, self.micro_batch_tokens // width)
+        return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+    def update(self, losses: Iterable[Tensor]) -> Tensor:
+        """One optimizer step on the sum of the micro-batches' losses; returns the gradient norm before clipping."""
+        optimizer = cast(Optimizer, self.optimizers())
+        optimizer.zero_grad()
+        for loss in losses:
+            self.manual_backward(loss)
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        norm = nn.utils.clip_grad_norm_(parameters, self._gradient_clip)
+        optimizer.step()
+        cast(LambdaLR, self.lr_schedulers()).step()
+        return norm
+
+    def log_step(self, values: dict[str, float | Tensor]) -> None:
+        """Write one row of metrics for this training step."""
+        self.log_dict({k: float(v) for k, v in values.items()}, on_step=True, on_epoch=False, batch_size=1)
+
+    @torch.no_grad()
+    def on_train_start(self) -> None:
+        """Train mode switches LoRA's dropout on: a loaded network comes in evaluation mode."""
+        self.network.train()

@@ -1,0 +1,25 @@
+"""The learning rate over a run."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """A linear warm-up, then a constant rate or a cosine down to `final` of it."""
+
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    decay: Literal["constant", "cosine"] = "constant"
+    final: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+    def factor(self, step: int, max_steps: int) -> float:
+        """What the learning rate is multiplied with at an optimizer step (counted from 0)."""
+        if step < self.warmup_steps:
+            return (step + 1) / (self.warmup_steps + 1)
+        if self.decay == "constant":
+            return 1.0
+        progress = min((step - self.warmup_steps) / max(max_steps - self.warmup_steps, 1), 1.0)
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2

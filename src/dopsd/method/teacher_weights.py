@@ -1,0 +1,107 @@
+"""Whose weights the teacher runs with: the student's first ones, its current ones, or a moving average (Table 10)."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from dopsd.diffusion.sampler import Denoiser
+from dopsd.model import initial_network
+
+Shadow = dict[str, Tensor]
+
+
+class TeacherWeights(ABC):
+    """Made once for a student; `network()` then lends the teacher's network for a forward pass without gradients."""
+
+    @abstractmethod
+    def attach(self, student: nn.Module) -> "AttachedWeights":
+        """The teacher's network for this student, as the student is now."""
+
+
+class AttachedWeights(ABC):
+    """A teacher's network, bound to one student."""
+
+    @abstractmethod
+    def network(self) -> AbstractContextManager[Denoiser]:
+        """Lends the network."""
+
+    def after_update(self) -> None:
+        """Called after every optimizer step."""
+
+    def state(self) -> Shadow:
+        """What must be kept to resume a run."""
+        return {}
+
+    def restore(self, state: Shadow) -> None:
+        """Takes `state` back."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedWeights(TeacherWeights):
+    """The weights before training (default): with LoRA the adapter is switched off, else a frozen copy."""
+
+    def attach(self, student: nn.Module) -> AttachedWeights:
+        """Copies the student only where it has no adapter."""
+        return _Lent(initial_network(student))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveWeights(TeacherWeights):
+    """The student's current weights."""
+
+    def attach(self, student: nn.Module) -> AttachedWeights:
+        """Keeps nothing."""
+
+        @contextmanager
+        def live() -> Iterator[nn.Module]:
+            yield student
+
+        return _Lent(live)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EMAWeights(TeacherWeights):
+    """An exponential moving average of the trained weights."""
+
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+
+    def attach(self, student: nn.Module) -> AttachedWeights:
+        """Copies the trained weights."""
+        return _Averaged(student, self.decay)
+
+
+class _Lent(AttachedWeights):
+    def __init__(self, lend: Callable[[], AbstractContextManager[nn.Module]]):
+        self._lend = lend
+
+    def network(self) -> AbstractContextManager[Denoiser]:
+        return self._lend()
+
+
+class _Averaged(AttachedWeights):
+    def __init__(self, student: nn.Module, decay: float):
+        self._student, self._decay = student, decay
+        self._average = {name: p.detach().clone() for name, p in student.named_parameters() if p.requires_grad}
+
+    @contextmanager
+    def network(self) -> Iterator[Denoiser]:
+        yield lambda *args, **kwargs: functional_call(self._student, self._average, args, kwargs)
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        current = dict(self._student.named_parameters())
+        for name, average in self._average.items():
+            average.lerp_(current[name], 1 - self._decay)
+
+    def state(self) -> Shadow:
+        return self._average
+
+    def restore(self, state: Shadow) -> None:
+        self._average = {name: state[name].to(average) for name, average in self._average.items()}

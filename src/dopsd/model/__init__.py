@@ -1,0 +1,27 @@
+"""The network, its weights and its adapters: the only place that knows transformers and peft."""
+
+from dopsd.model.architecture import MaskedDiffusionLM
+from dopsd.model.checkpoint import CheckpointError
+from dopsd.model.configuration import LLaDAConfig
+from dopsd.model.initial import initial_network
+from dopsd.model.loading import load_model
+from dopsd.model.lora import ALL_LINEAR, RELEASED_CODE, adapter_disabled, add_lora, dropout_off
+from dopsd.model.saving import load_adapter, load_adapter_weights, save_weights
+from dopsd.model.tokenizer import load_tokenizer
+
+__all__ = [
+    "ALL_LINEAR",
+    "RELEASED_CODE",
+    "CheckpointError",
+    "LLaDAConfig",
+    "MaskedDiffusionLM",
+    "adapter_disabled",
+    "add_lora",
+    "dropout_off",
+    "initial_network",
+    "load_adapter",
+    "load_adapter_weights",
+    "load_model",
+    "load_tokenizer",
+    "save_weights",
+]

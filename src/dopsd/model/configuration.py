@@ -1,0 +1,96 @@
+"""The configuration of a LLaDA network: its official field names, readable under Llama's names too."""
+
+from typing import ClassVar
+
+from transformers import PreTrainedConfig
+
+LLADA_EOT_ID = 126348  # <|eot_id|>, which the official config.json does not name
+LLADA_MASK_ID = 126336
+SUPPORTED = {
+    "activation_type": "silu",
+    "alibi": False,
+    "attention_layer_norm": False,
+    "block_type": "llama",
+    "include_bias": False,
+    "include_qkv_bias": False,
+    "input_emb_norm": False,
+    "layer_norm_type": "rms",
+    "rope": True,
+    "scale_logits": False,
+}
+
+
+class LLaDAConfig(PreTrainedConfig):
+    """What config.json says; raises ValueError for a network that this architecture is not."""
+
+    model_type = "llada"
+    attribute_map: ClassVar[dict[str, str]] = {
+        "hidden_size": "d_model",
+        "intermediate_size": "mlp_hidden_size",
+        "num_hidden_layers": "n_layers",
+        "num_attention_heads": "n_heads",
+        "num_key_value_heads": "n_kv_heads",
+        "max_position_embeddings": "max_sequence_length",
+        "hidden_act": "activation_type",
+        "attention_bias": "include_qkv_bias",
+        "mlp_bias": "include_bias",
+        "tie_word_embeddings": "weight_tying",
+    }
+
+    d_model: int = 4096
+    n_heads: int = 32
+    n_kv_heads: int | None = None
+    n_layers: int = 32
+    mlp_hidden_size: int = 12288
+    vocab_size: int = 126464
+    embedding_size: int | None = None
+    max_sequence_length: int = 4096
+    rope_theta: float = 500000.0
+    rms_norm_eps: float = 1e-5
+    weight_tying: bool = False
+    attention_dropout: float = 0.0
+    activation_type: str = "silu"
+    include_bias: bool = False
+    include_qkv_bias: bool = False
+    mask_token_id: int = LLADA_MASK_ID
+    eos_token_id: int = 126081
+    pad_token_id: int | None = None
+    eot_token_id: int | None = None
+    use_cache: bool = False
+
+    def __post_init__(self, **kwargs):
+        """Fill in what follows from other fields, then refuse what does not fit together."""
+        if self.n_kv_heads is None:
+            self.n_kv_heads = self.n_heads
+        if self.embedding_size is None:
+            self.embedding_size = self.vocab_size
+        if self.pad_token_id is None:
+            self.pad_token_id = self.eos_token_id
+        if self.eot_token_id is None and self.mask_token_id == LLADA_MASK_ID:
+            self.eot_token_id = LLADA_EOT_ID
+        super().__post_init__(**kwargs)
+        self._refuse_other_architectures()
+        self._refuse_impossible_shapes()
+        self._refuse_impossible_ids()
+
+    def _refuse_other_architectures(self) -> None:
+        for name, expected in SUPPORTED.items():
+            value = getattr(self, name, expected)
+            if value != expected:
+                raise ValueError(f"LLaDA config: {name}={value!r} is not supported, only {expected!r}")
+
+    def _refuse_impossible_shapes(self) -> None:
+        if self.d_model % self.n_heads or (self.d_model // self.n_heads) % 2:
+            raise ValueError(
+                f"LLaDA config: d_model={self.d_model} must be n_heads={self.n_heads} times an even number"
+            )
+        if self.n_kv_heads is None or self.n_heads % self.n_kv_heads:
+            raise ValueError(f"LLaDA config: n_kv_heads={self.n_kv_heads} must divide n_heads={self.n_heads}")
+
+    def _refuse_impossible_ids(self) -> None:
+        for name in ("mask_token_id", "eos_token_id", "pad_token_id", "eot_token_id"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or not 0 <= value < (self.embedding_size or 0):
+                raise ValueError(
+                    f"LLaDA config: {name}={value!r} must be an id below embedding_size={self.embedding_size}"
+                )

@@ -1,0 +1,75 @@
+"""LoRA adapters: checked targets, a start that follows from a seed, a base that stays reachable."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+
+from dopsd.model.architecture import MaskedDiffusionLM
+from dopsd.model.seeding import seeded
+
+# The field's usual list, written for Llama. Under LLaDA's official names only q, k, v and up exist: there o is
+# attn_out, gate is ff_proj and down is ff_out, so the released d-OPSD code, which lists all seven, adapts four.
+ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+RELEASED_CODE = ("q_proj", "k_proj", "v_proj", "up_proj")
+
+
+def add_lora(
+    model: MaskedDiffusionLM,
+    *,
+    r: int,
+    alpha: float,
+    dropout: float,
+    targets: Sequence[str] = ALL_LINEAR,
+    seed: int = 0,
+) -> PeftModel:
+    """Freeze the model and add trainable adapters; raises ValueError for a target that matches nothing."""
+    _check_targets(model, targets)
+    if r < 1 or alpha <= 0 or not 0 <= dropout < 1:
+        raise ValueError(f"LoRA needs r >= 1, alpha > 0, 0 <= dropout < 1; got r={r}, {alpha=}, {dropout=}")
+    config = LoraConfig(
+        r=r,
+        lora_alpha=alpha,  # pyright: ignore[reportArgumentType]
+        lora_dropout=dropout,
+        target_modules=sorted(targets),
+        bias="none",
+    )
+    with seeded(seed):
+        adapted = get_peft_model(model, config)  # pyright: ignore[reportArgumentType]
+    assert isinstance(adapted, PeftModel)
+    return adapted
+
+
+@contextmanager
+def adapter_disabled(model: PeftModel) -> Iterator[None]:
+    """Inside, the model computes exactly what its base does; afterwards trainability is what it was."""
+    trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        with model.disable_adapter():
+            yield
+    finally:
+        for parameter, was_trainable in trainable:
+            parameter.requires_grad_(was_trainable)
+
+
+@contextmanager
+def dropout_off(model: nn.Module) -> Iterator[None]:
+    """Inside, every module is in eval mode (so nothing is checkpointed); afterwards each is as it was."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in modes:
+            module.training = was_training
+
+
+def _check_targets(model: nn.Module, targets: Sequence[str]) -> None:
+    if isinstance(targets, str) or not targets:
+        raise ValueError(f"LoRA targets must be a non-empty list of names, got {targets!r}")
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in linear):
+            existing = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
+            raise ValueError(f"LoRA target {target!r} matches no linear layer; there are {existing}")

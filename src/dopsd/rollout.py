@@ -1,0 +1,88 @@
+"""Ask the student, retry while the verdict is no, keep what was accepted (METHOD: at most `max_attempts` tries)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Bool, Int
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as validated
+from torch import Tensor
+
+from dopsd.chat import Chat
+from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.sampler import BlockSampler, Denoiser
+from dopsd.diffusion.trajectory import Trajectory
+from dopsd.stream import Draw
+from dopsd.task import Task, Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutBatch:
+    """What the student did with each prompt: one kept trajectory, its verdict, and the tries it took."""
+
+    prompts: Prompts
+    trajectory: Trajectory
+    keys: Int[Tensor, "B"]
+    responses: list[str]
+    verdicts: list[Verdict]
+    attempts: Int[Tensor, "B"]
+
+    @property
+    def accepted(self) -> Bool[Tensor, "B"]:
+        """Rows whose kept answer was accepted."""
+        return torch.tensor([v.accepted for v in self.verdicts], device=self.attempts.device)
+
+
+@validated(frozen=True, kw_only=True, config=ConfigDict(arbitrary_types_allowed=True))
+class Rollout:
+    """Rejection sampling in batches: every try decodes all prompts that are still without an accepted answer."""
+
+    sampler: BlockSampler
+    max_attempts: Annotated[int, Field(ge=1)] = 8
+    keep: Literal["first", "best"] = "first"
+
+    def collect(
+        self, denoiser: Denoiser, draws: Sequence[Draw], prompts: Prompts, *, chat: Chat, task: Task, seed: int
+    ) -> RolloutBatch:
+        """Sample until accepted (`keep=first`), or all tries and the best score (`keep=best`)."""
+        device = prompts.tokens.device
+        numbers = [draw.number for draw in draws]
+        attempts = torch.zeros(len(draws), dtype=torch.int64)
+        kept: Trajectory | None = None
+        responses, verdicts = [""] * len(draws), [_UNTRIED] * len(draws)
+        pending = list(range(len(draws)))
+        for attempt in range(self.max_attempts):
+            rows = torch.tensor(pending, device=device)
+            keys = example_keys(seed, [numbers[i] for i in pending], attempt, device)
+            sampled = self.sampler.sample(denoiser, prompts[rows], keys, chat.special)
+            better = []
+            for place, (i, response) in enumerate(zip(pending, chat.responses(sampled.tokens), strict=True)):
+                verdict = task.verdict(draws[i].example, response)
+                if _rank(verdict) > _rank(verdicts[i]):
+                    responses[i], verdicts[i] = response, verdict
+                    better.append(place)
+            kept = sampled if kept is None else kept.replaced(rows[better], sampled[better])
+            attempts[pending] += 1
+            if self.keep == "first":
+                pending = [i for i in pending if not verdicts[i].accepted]
+            if not pending:
+                break
+        assert kept is not None
+        return RolloutBatch(
+            prompts=prompts,
+            trajectory=kept,
+            keys=example_keys(seed, numbers, device=device),
+            responses=responses,
+            verdicts=verdicts,
+            attempts=attempts.to(device),
+        )
+
+
+_UNTRIED = Verdict(accepted=False, score=-1.0)
+
+
+def _rank(verdict: Verdict) -> tuple[bool, float]:
+    return verdict.accepted, verdict.score

@@ -1,0 +1,67 @@
+"""What a task is: examples of three disjoint splits, and a verdict on a response."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One prompt (the user's message), a reference response where one exists, and what the verdict needs."""
+
+    id: str
+    prompt: str
+    solution: str | None
+    gold: Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether a response counts as right, its score in 0..1, and figures that only this task has."""
+
+    accepted: bool
+    score: float
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+class Task(ABC):
+    """A source of examples whose ids start with the task's name, and the judge of responses to them."""
+
+    name: str
+
+    @abstractmethod
+    def examples(self, split: Split) -> Sequence[Example]:
+        """The examples of one split, always the same; raises ValueError for an unknown or too large split."""
+
+    @abstractmethod
+    def verdict(self, example: Example, response: str) -> Verdict:
+        """Judge a response, which may be any string at all; never raises."""
+
+
+def check_split(split: str) -> None:
+    """Raise ValueError unless the split exists."""
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r}: must be one of {', '.join(SPLITS)}")
+
+
+def check_integer(key: str, value: object, low: int, high: int | None = None) -> None:
+    """Raise ValueError, naming the key, unless the value is an integer in low..high."""
+    if (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and low <= value
+        and (high is None or value <= high)
+    ):
+        return
+    allowed = f"at least {low}" if high is None else f"in {low}..{high}"
+    raise ValueError(f"{key}={value!r}: must be an integer {allowed}")
+
+
+def check_share(key: str, value: object) -> None:
+    """Raise ValueError, naming the key, unless the value is a number in 0..1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{key}={value!r}: must be a number in 0..1")

@@ -1,0 +1,27 @@
+"""Shape annotations are executed, threads are few, examples are the same in every run, and real data is found."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+install_import_hook(["dopsd.diffusion", "dopsd.distillation"], "beartype.beartype")
+
+settings.register_profile("dopsd", deadline=None, derandomize=True, database=None, max_examples=40)
+settings.load_profile("dopsd")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of public benchmark files named by DOPSD_DATA, or one beside the checkout; skips without it."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("DOPSD_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no benchmark data at {folder}; DOPSD_DATA names another folder")
+    return folder

@@ -1,0 +1,43 @@
+"""Confidence against torch's own softmax."""
+
+import pytest
+import torch
+from dopsd.diffusion.confidence import confidence, forbid, probability_of
+
+
+@pytest.fixture
+def logits() -> torch.Tensor:
+    return 4 * torch.randn(3, 5, 11, generator=torch.Generator().manual_seed(0))
+
+
+def test_probability_of_is_the_softmax_entry(logits):
+    tokens = torch.arange(15).reshape(3, 5) % 11
+    expected = logits.double().softmax(-1).gather(-1, tokens[..., None])[..., 0]
+    torch.testing.assert_close(probability_of(logits, tokens).double(), expected, rtol=1e-5, atol=1e-8)
+
+
+def test_confidence_is_the_largest_probability_or_the_largest_logit(logits):
+    torch.testing.assert_close(confidence(logits), logits.softmax(-1).amax(-1))
+    assert torch.equal(confidence(logits, "max_logit"), logits.amax(-1))
+
+
+def test_the_two_measures_rank_differently(logits):
+    shifted = logits + torch.tensor([0.0, 50.0, 0.0, 0.0, 0.0])[:, None]
+    torch.testing.assert_close(confidence(shifted), confidence(logits), rtol=1e-4, atol=1e-5)
+    assert (confidence(shifted, "max_logit").argmax(-1) == 1).all()
+
+
+def test_low_precision_logits_are_normalised_in_float32(logits):
+    low = logits.bfloat16()
+    for measure in ("probability", "max_logit"):
+        assert confidence(low, measure).dtype == torch.float32
+        assert torch.equal(confidence(low, measure), confidence(low.float(), measure))
+
+
+def test_a_forbidden_token_has_probability_zero_and_the_others_share_the_rest(logits):
+    expected = logits.double().softmax(-1)
+    expected[..., 4] = 0
+    expected = expected / expected.sum(-1, keepdim=True)
+    actual = forbid(logits.clone(), 4)
+    torch.testing.assert_close(actual.double().softmax(-1), expected)
+    assert probability_of(actual, torch.full((3, 5), 4)).eq(0).all()
