@@ -1,4 +1,4 @@
-"""Shape annotations are executed, threads are few, examples are the same in every run, and real data is found."""
+"""Shape annotations are executed, threads are few, generated examples repeat, and real data is found."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of public benchmark files named by DOPSD_DATA, or one beside the checkout; skips without it."""
+    """The folder of benchmark files that DOPSD_DATA names, or one beside the checkout; skips without it."""
     beside = Path(__file__).parents[2] / "shared" / "data"
     folder = Path(os.environ.get("DOPSD_DATA", beside))
     if not folder.is_dir():

@@ -1,14 +1,15 @@
-"""Small stand-ins for what the tested code is given: a network, a tokenizer, a task and random trajectories."""
+"""Small stand-ins for what the code is given: a network, a tokenizer, a task, random trajectories."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from dopsd.chat import Chat
 from dopsd.diffusion.sampler import SpecialTokens
 from dopsd.diffusion.trajectory import NEVER, Trajectory
 from dopsd.task import Example, Task, Verdict
-from torch import Tensor, nn
 
 EOS, EOT, MASK, PROMPT = 0, 1, 2, 3
 LETTERS = "abcdefghijkl"
@@ -27,10 +28,16 @@ class TinyNetwork(nn.Module):
             return nn.Parameter(torch.randn(*shape, generator=generator, dtype=torch.float64))
 
         self.embedding, self.positions = weight(vocabulary, width), weight(64, width)
-        self.own, self.context, self.head = weight(width, width), weight(width, width), weight(width, vocabulary)
+        self.own, self.context, self.head = (
+            weight(width, width),
+            weight(width, width),
+            weight(width, vocabulary),
+        )
         self.scale = scale
 
-    def forward(self, canvas: Tensor, attention_mask: Tensor | None = None, at: Tensor | None = None) -> Tensor:
+    def forward(
+        self, canvas: Tensor, attention_mask: Tensor | None = None, at: Tensor | None = None
+    ) -> Tensor:
         real = torch.ones_like(canvas) if attention_mask is None else attention_mask.long()
         hidden = self.embedding[canvas] + self.positions[(real.cumsum(1) - 1).clamp(min=0)]
         mixed = (hidden.sin() * real[..., None]).sum(1, keepdim=True) / real.sum(1)[:, None, None]
@@ -46,7 +53,9 @@ class LetterTokenizer:
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
         return [4 + LETTERS.index(letter) for letter in text if letter in LETTERS]
 
-    def apply_chat_template(self, turns: list[dict], *, add_generation_prompt: bool, return_dict: bool) -> list[int]:
+    def apply_chat_template(
+        self, turns: list[dict], *, add_generation_prompt: bool, return_dict: bool
+    ) -> list[int]:
         assert add_generation_prompt
         assert not return_dict
         return [*self.encode(turns[-1]["content"]), PROMPT]

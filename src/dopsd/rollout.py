@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Int
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass as validated
 from torch import Tensor
 
@@ -36,7 +36,7 @@ class RolloutBatch:
         return torch.tensor([v.accepted for v in self.verdicts], device=self.attempts.device)
 
 
-@validated(frozen=True, kw_only=True, config=ConfigDict(arbitrary_types_allowed=True))
+@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
 class Rollout:
     """Rejection sampling in batches: every try decodes all prompts that are still without an accepted answer."""
 
@@ -64,7 +64,8 @@ class Rollout:
                 if _rank(verdict) > _rank(verdicts[i]):
                     responses[i], verdicts[i] = response, verdict
                     better.append(place)
-            kept = sampled if kept is None else kept.replaced(rows[better], sampled[better])
+            places = torch.tensor(better, dtype=torch.int64, device=device)
+            kept = sampled if kept is None else kept.replaced(rows[places], sampled[places])
             attempts[pending] += 1
             if self.keep == "first":
                 pending = [i for i in pending if not verdicts[i].accepted]

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from dopsd.diffusion.choose import choose, columns_of
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
+
+from dopsd.diffusion.choose import choose, columns_of
 
 
 @st.composite
@@ -14,7 +15,9 @@ def selections(draw):
     rows, length = draw(st.integers(0, 5)), draw(st.integers(1, 9))
 
     def table(values):
-        return draw(st.lists(st.lists(values, min_size=length, max_size=length), min_size=rows, max_size=rows))
+        return draw(
+            st.lists(st.lists(values, min_size=length, max_size=length), min_size=rows, max_size=rows)
+        )
 
     counts = draw(st.lists(st.integers(0, length + 2), min_size=rows, max_size=rows))
     score = table(st.sampled_from([-1e30, -2.0, 0.0, 0.5, 1.0, 3e7]))

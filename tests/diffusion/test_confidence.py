@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from dopsd.diffusion.confidence import confidence, forbid, probability_of
 
 

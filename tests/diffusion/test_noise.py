@@ -1,20 +1,21 @@
-"""Counter-based noise: the known generator, the right distributions, and nothing that depends on the batch."""
+"""Counter-based noise: the known generator, the right distributions, nothing that depends on the batch."""
 
 import math
 
 import pytest
 import torch
-from dopsd.diffusion.noise import derive, example_keys, gumbel, uniform
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
+from dopsd.diffusion.noise import derive, example_keys, gumbel, uniform
 
 LOW_64 = (1 << 64) - 1
 MANY = 40_000
 
 
 def splitmix64(state: int, counter: int) -> int:
-    """The generator's published form in plain integers: output `counter` of the stream that starts at `state`."""
+    """The generator as published, in plain integers: output `counter` of the stream from `state`."""
     z = (state + (counter + 1) * 0x9E3779B97F4A7C15) & LOW_64
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & LOW_64
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & LOW_64
@@ -62,7 +63,9 @@ def test_no_two_streams_meet():
 @pytest.mark.parametrize("seed", [0, 1, -5, 2**63, 10**30])
 @pytest.mark.parametrize("along", ["examples", "counters"])
 def test_uniform_numbers_are_uniform(seed, along):
-    keys = streams(seed=seed) if along == "examples" else derive(streams(1, seed)[:, None], torch.arange(MANY))
+    keys = (
+        streams(seed=seed) if along == "examples" else derive(streams(1, seed)[:, None], torch.arange(MANY))
+    )
     numbers = uniform(keys).flatten().numpy()
     assert stats.kstest(numbers, "uniform").pvalue > 1e-3
 
@@ -90,7 +93,9 @@ def test_gumbel_noise_is_standard_gumbel():
 
 def test_gumbel_noise_is_the_quantile_function_of_its_uniform_number():
     keys = streams(1000)
-    torch.testing.assert_close(gumbel(keys).numpy(), stats.gumbel_r.isf(uniform(keys).numpy()), rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        gumbel(keys).numpy(), stats.gumbel_r.isf(uniform(keys).numpy()), rtol=1e-9, atol=0
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from dopsd.diffusion.prompts import Prompts
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
+
+from dopsd.diffusion.prompts import Prompts
 
 ragged = st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=5)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from dopsd.model import LLaDAConfig
+from dopsd.model import LLaDAConfig, MaskedDiffusionLM
 from dopsd.model.attention import rotary_angles, rotate
 
 
@@ -148,6 +148,23 @@ def test_end_tokens_come_from_the_config(make_model):
     official = LLaDAConfig()
     assert official.eot_token_id == 126348
     assert official.pad_token_id == official.eos_token_id == 126081
+
+
+def test_the_published_config_gives_the_published_network():
+    published = {
+        **{"activation_type": "silu", "alibi": False, "attention_dropout": 0.0, "block_type": "llama"},
+        **{"d_model": 4096, "embedding_size": 126464, "eos_token_id": 126081, "include_bias": False},
+        **{"include_qkv_bias": False, "init_device": "meta", "init_fn": "mitchell", "layer_norm_type": "rms"},
+        **{"mask_token_id": 126336, "max_sequence_length": 4096, "mlp_hidden_size": 12288, "mlp_ratio": 4},
+        **{"model_type": "llada", "multi_query_attention": None, "n_heads": 32, "n_kv_heads": 32},
+        **{"n_layers": 32, "pad_token_id": 126081, "precision": "amp_bf16", "rms_norm_eps": 1e-05},
+        **{"rope": True, "rope_full_precision": True, "rope_theta": 500000.0, "scale_logits": False},
+        **{"transformers_version": "4.46.3", "use_cache": False, "vocab_size": 126464, "weight_tying": False},
+    }
+    with torch.device("meta"):
+        model = MaskedDiffusionLM(LLaDAConfig.from_dict(published))
+    assert sum(parameter.numel() for parameter in model.parameters()) == 8_015_581_184
+    assert (model.mask_id, model.end_ids) == (126336, (126081, 126348))
 
 
 @pytest.mark.parametrize(

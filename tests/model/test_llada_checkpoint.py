@@ -143,7 +143,7 @@ def test_a_hub_that_does_not_answer_is_one_line(monkeypatch):
         raise OSError("no route to host\nand a long explanation")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", no_network)
-    refused("GSAI-ML/LLaDA-8B-Instruct", "GSAI-ML/LLaDA-8B-Instruct", "no route to host", "tiny")
+    refused("someone/llada", "someone/llada", "no route to host", "download", "tiny")
 
 
 @torch.no_grad()

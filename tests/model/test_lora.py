@@ -14,6 +14,7 @@ from dopsd.model import (
     dropout_off,
     load_adapter,
     load_adapter_weights,
+    load_model,
     save_weights,
 )
 from dopsd.model.names import official_name
@@ -193,17 +194,30 @@ def test_an_adapter_that_does_not_fit_is_refused(make_model, adapted, tmp_path):
         edit_tensors(directory, change)
 
     with_change(lambda tensors: {name: t for name, t in tensors.items() if name != key})
-    refused(make_model(), directory, "missing", "layers.1.mlp.down_proj.lora_B")
+    base = make_model()
+    refused(base, directory, "missing", "layers.1.mlp.down_proj.lora_B")
+    assert not any("lora_" in name for name, _ in base.named_parameters())
     with_change(lambda tensors: {**tensors, key: torch.zeros(3, 3)})
     refused(make_model(), directory, "shape", "layers.1.mlp.down_proj.lora_B")
     with_change(lambda tensors: {name.replace("down_proj", "w2"): t for name, t in tensors.items()})
     refused(make_model(), directory)
+    edit_config(directory, peft_type="IA3")
+    refused(make_model(), directory, "IA3")
     save_weights(adapted, directory)
     whole = (directory / "adapter_model.safetensors").read_bytes()
     (directory / "adapter_model.safetensors").write_bytes(whole[:-8])
     refused(make_model(), directory, "cannot read the adapter")
     (directory / "adapter_model.safetensors").unlink()
     refused(make_model(), directory, "adapter_model.safetensors")
+
+
+def test_an_adapter_is_not_taken_for_a_model(adapted, tmp_path):
+    save_weights(adapted.get_base_model(), tmp_path / "both")
+    save_weights(adapted, tmp_path / "both" / "adapter")
+    for file in (tmp_path / "both" / "adapter").iterdir():
+        file.rename(tmp_path / "both" / file.name)
+    with pytest.raises(CheckpointError, match="holds an adapter"):
+        load_model(tmp_path / "both")
 
 
 def test_an_adapter_of_another_scale_is_not_loaded_into_this_one(make_model, adapted, tmp_path):

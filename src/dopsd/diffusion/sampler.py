@@ -21,7 +21,7 @@ Denoiser = Callable[..., Float[Tensor, "B K V"]]
 _TOKEN_NOISE, _POSITION_NOISE = 1, 2
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class SpecialTokens:
     """The ids a sampler must know: [MASK], end of text (which also fills ended rows), and all ids that end an answer."""
 
@@ -30,7 +30,7 @@ class SpecialTokens:
     end_ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class BlockSampler:
     """Samples whole trajectories; raises ValueError where the lengths and steps do not divide."""
 
@@ -69,6 +69,7 @@ class BlockSampler:
         self, denoiser: Denoiser, prompts: Prompts, keys: Int[Tensor, "B"], special: SpecialTokens
     ) -> Trajectory:
         """One trajectory for each prompt; `keys` are the examples' random streams (unused at temperature 0)."""
+        assert len(prompts) == len(keys)
         shape = (len(prompts), self.gen_length)
         tokens = torch.full(shape, special.mask_id, device=prompts.tokens.device)
         step_map = torch.full(shape, NEVER, device=prompts.tokens.device)

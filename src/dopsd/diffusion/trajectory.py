@@ -1,6 +1,6 @@
 """A denoising trajectory as two small tensors, from which every state the student visited can be derived."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Bool, Int
@@ -90,8 +90,8 @@ class VisitedStates:
 
     def __getitem__(self, rows: Tensor | slice) -> "VisitedStates":
         """Some of the states (an index, a boolean tensor or a slice)."""
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return VisitedStates(**{k: v[rows] if isinstance(v, Tensor) else v for k, v in parts.items()})
+        tensors = {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
+        return replace(self, **{name: value[rows] for name, value in tensors.items()})
 
     @property
     def block_columns(self) -> Int[Tensor, "S block"]:

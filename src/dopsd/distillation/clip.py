@@ -22,7 +22,7 @@ class Clip(ABC):
         """The position's loss."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class NoClip(Clip):
     """The plain divergence."""
 
@@ -31,7 +31,7 @@ class NoClip(Clip):
         return entries.sum(-1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class PointwiseClip(Clip):
     """Every entry is capped from above (paper, released code): not a divergence any more, since negative entries stay."""
 
@@ -42,14 +42,14 @@ class PointwiseClip(Clip):
         return entries.clamp(max=self.maximum).sum(-1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class NonnegativeClip(PointwiseClip):
     """The same cap on the non-negative form of each entry: still 0 only where student and teacher agree."""
 
     wants_nonnegative = True
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class TokenClip(Clip):
     """A whole position's divergence is capped, so a position beyond the cap gives no gradient."""
 

@@ -26,7 +26,7 @@ class Divergence(ABC):
         """What each vocabulary entry adds to the divergence; the inputs are log-probabilities."""
 
 
-@validated(frozen=True, kw_only=True)
+@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
 class ReverseKL(Divergence):
     """KL(student || teacher)."""
 
@@ -35,7 +35,7 @@ class ReverseKL(Divergence):
         return _kl_entries(log_student, log_teacher, nonnegative=nonnegative)
 
 
-@validated(frozen=True, kw_only=True)
+@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
 class ForwardKL(Divergence):
     """KL(teacher || student)."""
 
@@ -44,7 +44,7 @@ class ForwardKL(Divergence):
         return _kl_entries(log_teacher, log_student, nonnegative=nonnegative)
 
 
-@validated(frozen=True, kw_only=True)
+@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
 class GeneralizedJSD(Divergence):
     """beta KL(teacher || m) + (1 - beta) KL(student || m) with m = beta teacher + (1 - beta) student."""
 
@@ -53,7 +53,10 @@ class GeneralizedJSD(Divergence):
     def contributions(self, log_student: Entries, log_teacher: Entries, *, nonnegative: bool) -> Entries:
         """Both KL terms to the mixture, weighted, entry by entry."""
         log_beta = torch.tensor([self.beta, 1 - self.beta], device=log_student.device).log()
-        log_mixture = torch.logaddexp(log_teacher + log_beta[0], log_student + log_beta[1])
+        floor = torch.finfo(log_student.dtype).min  # logaddexp(-inf, -inf) has a gradient of nan
+        log_mixture = torch.logaddexp(
+            log_teacher.clamp(min=floor) + log_beta[0], log_student.clamp(min=floor) + log_beta[1]
+        )
         to_teacher = _kl_entries(log_teacher, log_mixture, nonnegative=nonnegative)
         to_student = _kl_entries(log_student, log_mixture, nonnegative=nonnegative)
         return self.beta * to_teacher + (1 - self.beta) * to_student
@@ -69,7 +72,7 @@ class Comparison:
     student_entropy: Float[Tensor, "*shape"]
 
 
-@validated(frozen=True, kw_only=True)
+@validated(frozen=True, kw_only=True, config={"extra": "forbid", "arbitrary_types_allowed": True})
 class Objective:
     """Compares student and teacher over the whole vocabulary, or over the teacher's `vocab_top_k` entries renormalised."""
 
@@ -77,8 +80,6 @@ class Objective:
     clip: Clip
     vocab_top_k: Annotated[int, Field(ge=1)] | None = None
     overlap_top_k: Annotated[int, Field(ge=1)] = 20
-
-    __pydantic_config__ = {"arbitrary_types_allowed": True}
 
     def compare(self, student_logits: Entries, teacher_logits: Entries) -> Comparison:
         """The loss has a gradient in the student's logits; everything else is detached."""

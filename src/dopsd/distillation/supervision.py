@@ -33,7 +33,7 @@ class Supervision(ABC):
         """K_t as indices into the candidates, and which of them are real (rows may have fewer than K)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class TeacherRanked(Supervision):
     """K_t = the open positions of the active block of which the teacher is most confident (default)."""
 
@@ -61,7 +61,7 @@ class TeacherRanked(Supervision):
         return columns_of(supervised, int(count.max()))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class StudentRanked(Supervision):
     """K_t = the positions which the student really unmasked (ablation, Table 7)."""
 

@@ -44,7 +44,7 @@ class Teacher(ABC):
         """The teacher's input for each state; `prompts` and `keys` (random streams) are given per state."""
 
 
-@validated(frozen=True, kw_only=True)
+@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
 class SuffixTeacher(Teacher):
     """y_t with a random subset S_t of the masked positions replaced by the student's own final tokens (eq. 8)."""
 
@@ -55,6 +55,7 @@ class SuffixTeacher(Teacher):
 
     def view(self, states: VisitedStates, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
         """Draws S_t independently for every state; its size is `reveal_count`."""
+        assert len(states) == len(prompts) == len(keys)
         among = self.reveal_region(states)
         columns = torch.arange(states.canvas.shape[1], device=keys.device)
         step_keys = derive(derive(keys, states.step)[:, None], columns)
@@ -81,7 +82,7 @@ class SuffixTeacher(Teacher):
         return (self.retain_ratio * among.double()).long()
 
 
-@validated(frozen=True, kw_only=True)
+@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
 class ARPrefixTeacher(Teacher):
     """The student's own canvas behind a prompt that ends with the reference solution (baseline, Table 4)."""
 

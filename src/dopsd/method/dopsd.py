@@ -22,7 +22,7 @@ from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.stream import Draw
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class Learning:
     """Which visited states become optimizer steps, and what their losses are averaged over (eq. 11, 12)."""
 

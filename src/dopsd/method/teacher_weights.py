@@ -43,7 +43,7 @@ class AttachedWeights(ABC):
         """Takes `state` back."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class FixedWeights(TeacherWeights):
     """The weights before training (default): with LoRA the adapter is switched off, else a frozen copy."""
 
@@ -52,7 +52,7 @@ class FixedWeights(TeacherWeights):
         return _Lent(initial_network(student))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class LiveWeights(TeacherWeights):
     """The student's current weights."""
 
@@ -66,7 +66,7 @@ class LiveWeights(TeacherWeights):
         return _Lent(live)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
 class EMAWeights(TeacherWeights):
     """An exponential moving average of the trained weights."""
 

@@ -107,7 +107,8 @@ class Backbone(nn.Module):
     def damp_residual_outputs(self) -> None:
         """The rest of the "mitchell" start: what writes into the residual stream is damped with depth."""
         for index, layer in enumerate(self.layers):
-            for linear in (layer.self_attn.o_proj, layer.mlp.down_proj):  # pyright: ignore
+            assert isinstance(layer, DecoderLayer)
+            for linear in (layer.self_attn.o_proj, layer.mlp.down_proj):
                 linear.weight.mul_(1.0 / math.sqrt(2 * (index + 1)))
 
 

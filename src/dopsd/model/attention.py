@@ -24,9 +24,8 @@ class BidirectionalAttention(LlamaAttention):
         query = rotate(self.q_proj(hidden_states).view(heads).transpose(1, 2), position_embeddings)
         key = rotate(self.k_proj(hidden_states).view(heads).transpose(1, 2), position_embeddings)
         value = self.v_proj(hidden_states).view(heads).transpose(1, 2)
-        attend = ALL_ATTENTION_FUNCTIONS.get_interface(
-            self.config._attn_implementation, eager_attention_forward
-        )
+        arm = self.config._attn_implementation or "eager"
+        attend = ALL_ATTENTION_FUNCTIONS.get_interface(arm, eager_attention_forward)
         dropout = self.attention_dropout if self.training else 0.0
         mixed, weights = attend(
             self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling

@@ -14,9 +14,11 @@ from dopsd.model.names import official_name
 TINY = "tiny"
 TINY_DIRECTORY = Path(__file__).parent / "tiny"
 WEIGHTS = "model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 ADVICE = (
-    "download config.json, tokenizer files and *.safetensors into one directory and name it, or use `tiny`"
+    "download config.json, the tokenizer files and *.safetensors into one directory and give its path, "
+    "or use `tiny`, which needs nothing"
 )
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
@@ -55,6 +57,8 @@ def read_config(directory: Path) -> LLaDAConfig:
 
 def check_weights(directory: Path, config: LLaDAConfig) -> None:
     """Compare stored names and shapes with the architecture's; raises CheckpointError at a difference."""
+    if (directory / ADAPTER_CONFIG).is_file():
+        raise CheckpointError(f"{directory} holds an adapter; load its base model first, then the adapter")
     expected, found = _expected_shapes(config), _stored_shapes(directory)
     if config.weight_tying:
         found.pop(official_name("lm_head.weight"), None)
@@ -77,7 +81,9 @@ def _download(hub_id: str, *, weights: bool) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=wanted))
     except (OSError, HfHubHTTPError, HFValidationError) as error:
         reason = str(error).strip().split("\n")[0] or type(error).__name__
-        raise CheckpointError(f"cannot get {hub_id!r} from the hub ({reason}); {ADVICE}") from error
+        raise CheckpointError(
+            f"{hub_id!r} is no directory here, and the hub did not give it ({reason}); {ADVICE}"
+        ) from error
 
 
 def _read_json(file: Path) -> dict:

@@ -1,6 +1,6 @@
 """The configuration of a LLaDA network: its official field names, readable under Llama's names too."""
 
-from typing import ClassVar
+from typing import ClassVar, no_type_check
 
 from transformers import PreTrainedConfig
 
@@ -20,6 +20,7 @@ SUPPORTED = {
 }
 
 
+@no_type_check  # transformers lets its config dataclasses take further fields; a checked __init__ would not
 class LLaDAConfig(PreTrainedConfig):
     """What config.json says; raises ValueError for a network that this architecture is not."""
 

@@ -45,7 +45,8 @@ def load_model(
         model = _pretrained(
             directory, config, DTYPES[dtype], attention, _quantizer(quantization, DTYPES[dtype])
         )
-    return model.eval() if device is None else model.eval().to(device)
+    model.eval()
+    return model if device is None else model.to(device)  # pyright: ignore[reportArgumentType]
 
 
 def _random(config: LLaDAConfig, dtype: torch.dtype, attention: str, seed: int) -> MaskedDiffusionLM:
@@ -55,7 +56,7 @@ def _random(config: LLaDAConfig, dtype: torch.dtype, attention: str, seed: int) 
 
 def _pretrained(directory, config, dtype: torch.dtype, attention: str, quantizer) -> MaskedDiffusionLM:
     try:
-        model, report = MaskedDiffusionLM.from_pretrained(
+        model, report = MaskedDiffusionLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
             directory,
             config=config,
             dtype=dtype,
@@ -65,7 +66,7 @@ def _pretrained(directory, config, dtype: torch.dtype, attention: str, quantizer
             use_safetensors=True,
             local_files_only=True,
         )
-    except (OSError, RuntimeError, ImportError) as error:
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
         raise CheckpointError(f"cannot load {directory}: {error}") from error
     wrong = {kind: sorted(map(str, keys))[:3] for kind, keys in report.items() if keys}
     if wrong:

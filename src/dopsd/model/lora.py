@@ -9,8 +9,8 @@ from torch import nn
 from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.seeding import seeded
 
-# The field's usual list, written for Llama. Under LLaDA's official names only q, k, v and up exist: there o is
-# attn_out, gate is ff_proj and down is ff_out, so the released d-OPSD code, which lists all seven, adapts four.
+# The usual list, written for Llama. Under the official LLaDA names only q, k, v and up exist (o is attn_out,
+# gate is ff_proj, down is ff_out), so the released d-OPSD code, which lists all seven, adapts four.
 ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 RELEASED_CODE = ("q_proj", "k_proj", "v_proj", "up_proj")
 
@@ -19,8 +19,8 @@ def add_lora(
     model: MaskedDiffusionLM,
     *,
     r: int,
-    alpha: float,
-    dropout: float,
+    alpha: int | float,
+    dropout: int | float,
     targets: Sequence[str] = ALL_LINEAR,
     seed: int = 0,
 ) -> PeftModel:

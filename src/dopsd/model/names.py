@@ -4,7 +4,7 @@ import re
 
 from transformers import AutoConfig
 from transformers.conversion_mapping import register_checkpoint_conversion_mapping
-from transformers.core_model_loading import WeightRenaming
+from transformers.core_model_loading import WeightConverter, WeightRenaming
 
 from dopsd.model.configuration import LLaDAConfig
 
@@ -54,7 +54,9 @@ def official_name(ours: str) -> str:
 
 def register() -> None:
     """Teach transformers the model type "llada" and its names on disk, for reading and for writing."""
-    outside = [WeightRenaming(official, ours) for official, ours in OFFICIAL_OUTSIDE_LAYERS.items()]
+    outside: list[WeightConverter | WeightRenaming] = [
+        WeightRenaming(official, ours) for official, ours in OFFICIAL_OUTSIDE_LAYERS.items()
+    ]
     inside = [
         WeightRenaming(rf"model.transformer.blocks.(\d+).{official}", rf"model.layers.\1.{ours}")
         for official, ours in OFFICIAL_IN_LAYER.items()

@@ -15,10 +15,10 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from dopsd.model.architecture import MaskedDiffusionLM
-from dopsd.model.checkpoint import CheckpointError
+from dopsd.model.checkpoint import ADAPTER_CONFIG, CheckpointError
 from dopsd.model.names import in_memory_name
+from dopsd.model.seeding import seeded
 
-ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _OURS_TO_REPLACE = ("model*.safetensors", "model.safetensors.index.json", "adapter_*", "config.json")
 
@@ -46,12 +46,13 @@ def load_adapter(model: MaskedDiffusionLM, directory: str | Path, *, trainable: 
     config, tensors = _read_adapter(Path(directory))
     config.target_modules = sorted({name.split(".lora_")[0].rsplit(".", 1)[-1] for name in tensors})
     config.inference_mode = not trainable
+    with seeded(0):  # what is drawn here is overwritten; the process's own numbers must not move
+        adapted = _attach(model, config, directory)
     try:
-        adapted = get_peft_model(model, config)  # pyright: ignore[reportArgumentType]
-    except ValueError as error:
-        raise CheckpointError(f"{directory}: {error}") from error
-    assert isinstance(adapted, PeftModel)
-    _copy_strictly(adapted, tensors, directory)
+        _copy_strictly(adapted, tensors, directory)
+    except CheckpointError:
+        adapted.unload()
+        raise
     return adapted
 
 
@@ -68,6 +69,15 @@ def load_adapter_weights(model: PeftModel, directory: str | Path) -> None:
     _copy_strictly(model, tensors, directory)
 
 
+def _attach(model: MaskedDiffusionLM, config: LoraConfig, directory: str | Path) -> PeftModel:
+    try:
+        adapted = get_peft_model(model, config)  # pyright: ignore[reportArgumentType]
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{directory}: {error}") from error
+    assert isinstance(adapted, PeftModel)
+    return adapted
+
+
 def _read_adapter(directory: Path) -> tuple[LoraConfig, dict[str, Tensor]]:
     for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
         if not (directory / name).is_file():
@@ -78,7 +88,8 @@ def _read_adapter(directory: Path) -> tuple[LoraConfig, dict[str, Tensor]]:
     except (OSError, SafetensorError, TypeError, ValueError) as error:
         raise CheckpointError(f"cannot read the adapter in {directory}: {error}") from error
     tensors = {in_memory_name(name): tensor for name, tensor in stored.items()}
-    assert isinstance(config, LoraConfig)
+    if not isinstance(config, LoraConfig):
+        raise CheckpointError(f"{directory}: peft_type={config.peft_type!r} is not supported, only LORA")
     if tensors.keys() != stored.keys() and (config.rank_pattern or config.alpha_pattern):
         raise CheckpointError(
             f"{directory}: rank_pattern and alpha_pattern under official names are not supported"

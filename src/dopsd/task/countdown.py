@@ -10,7 +10,7 @@ from random import Random
 
 from dopsd.task.answer import read_answer, write_response
 from dopsd.task.arithmetic import evaluate
-from dopsd.task.expression import OPERATIONS, Expression, all_expressions, random_worked
+from dopsd.task.expression import OPERATIONS, Expression, all_expressions, check_operations, random_worked
 from dopsd.task.task import SPLITS, Example, Split, Task, Verdict, check_integer, check_split
 
 INSTRUCTION = (
@@ -57,10 +57,7 @@ class Countdown(Task):
         for key, size in (("train", train), ("dev", dev), ("test", test)):
             if size is not None:
                 check_integer(f"task.{key}", size, 1)
-        if not isinstance(operations, str) or "".join(sorted(set(operations) & set(OPERATIONS))) != "".join(
-            sorted(operations)
-        ):
-            raise ValueError(f"task.operations={operations!r}: must be some of {OPERATIONS}, each at most once")
+        check_operations("task.operations", operations)
         self.seed, self.numbers, self.max_number = seed, numbers, max_number
         self.operations, self.max_target = operations, max_target
         self.sizes = {"train": train, "dev": dev, "test": test}

@@ -25,6 +25,16 @@ def number(value: int) -> Expression:
     return Expression(value=value, text=str(value))
 
 
+def check_operations(key: str, value: object) -> None:
+    """Raise ValueError, naming the key, unless the value is some of the operations, each at most once."""
+    if (
+        not isinstance(value, str)
+        or not value
+        or any(value.count(it) > 1 or it not in OPERATIONS for it in value)
+    ):
+        raise ValueError(f"{key}={value!r}: must be some of the characters {OPERATIONS}, each at most once")
+
+
 def all_expressions(numbers: tuple[int, ...], operations: str) -> dict[int, list[Expression]]:
     """Every value that uses each number once, no result on the way negative or broken, shortest text first.
 

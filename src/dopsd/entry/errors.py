@@ -1,0 +1,22 @@
+"""A mistake of the user: one line and exit code 2, never a traceback."""
+
+EXIT_CODE = 2
+
+
+class UserError(SystemExit):
+    """Ends the program (and a whole sweep) with one line that names the key, the value and what is allowed."""
+
+    def __init__(self, message: str):
+        super().__init__(EXIT_CODE)
+        self.message = " ".join(message.split())
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a run, with a line that says where its files are and how to go on."""
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.message = message

@@ -1,0 +1,89 @@
+"""Block diffusion of one prompt as LLaDA's published loop: whole-canvas logits, Python loops.
+
+The noise is SplitMix64 in Python integers; nothing here calls the package.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from fakes import EOS, EOT, MASK
+
+LOW_64 = (1 << 64) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+NEVER = 2**63 - 1
+
+
+@dataclass
+class Decoded:
+    """One row of a trajectory."""
+
+    tokens: list[int]
+    step_map: list[int]
+    steps: int
+
+    def until_its_end(self) -> "Decoded":
+        """Forget the steps after the first one with an end token and nothing masked before it."""
+        for steps in range(1, self.steps + 1):
+            for token, when in zip(self.tokens, self.step_map, strict=True):
+                if when >= steps:
+                    break
+                if token in (EOS, EOT):
+                    kept = [w < steps for w in self.step_map]
+                    tokens = [t if k else EOS for t, k in zip(self.tokens, kept, strict=True)]
+                    step_map = [w if k else NEVER for w, k in zip(self.step_map, kept, strict=True)]
+                    return Decoded(tokens, step_map, steps)
+        return self
+
+
+def decode(network, prompt: list[int], sampler, *, seed: int, example: int) -> Decoded:
+    """Decode one prompt with the settings of a BlockSampler, without early exit."""
+    length, block_length = sampler.gen_length, sampler.block_length
+    blocks = length // block_length
+    steps_a_block = sampler.denoising_steps // blocks
+    canvas, step_map, step = [MASK] * length, [NEVER] * length, 0
+    stream = child(child(mix(example + GOLDEN), seed), 0)
+    for block in range(blocks):
+        places = range(block * block_length, (block + 1) * block_length)
+        for i in range(steps_a_block):
+            logits = network(torch.tensor([prompt + canvas]))[0, len(prompt) :].detach()
+            logits[:, MASK] = -torch.inf
+            proposals = {}
+            for place in places:
+                if canvas[place] == MASK:
+                    key = child(child(stream, step), place)
+                    token = propose(logits[place].tolist(), key, sampler.temperature)
+                    probability = float(logits[place].float().softmax(-1)[token])
+                    score = uniform(child(key, 2)) if sampler.remasking == "random" else probability
+                    proposals[place] = (-score, place, token)
+            count = block_length // steps_a_block + (i < block_length % steps_a_block)
+            for _, place, token in sorted(proposals.values())[:count]:
+                canvas[place], step_map[place] = token, step
+            step += 1
+    return Decoded(canvas, step_map, step)
+
+
+def propose(logits: list[float], key: int, temperature: float) -> int:
+    """The argmax of logits + temperature * Gumbel noise."""
+    if temperature == 0:
+        return max(range(len(logits)), key=lambda v: (logits[v], -v))
+    noise = [-math.log(-math.log1p(-uniform(child(child(key, 1), v)))) for v in range(len(logits))]
+    return max(range(len(logits)), key=lambda v: logits[v] + temperature * noise[v])
+
+
+def mix(z: int) -> int:
+    """SplitMix64's finaliser."""
+    z &= LOW_64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & LOW_64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & LOW_64
+    return z ^ (z >> 31)
+
+
+def child(key: int, counter: int) -> int:
+    """SplitMix64's output `counter` from the state `key`."""
+    return mix(key + (counter + 1) * GOLDEN)
+
+
+def uniform(key: int) -> float:
+    """A number in (0, 1) from the high 52 bits."""
+    return ((key >> 12) + 0.5) / 2**52
