@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import torch
 from jaxtyping import Bool, Int
 from pydantic import Field
-from pydantic.dataclasses import dataclass as validated
 from torch import Tensor
 
 from dopsd.chat import Chat
@@ -15,6 +14,7 @@ from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.sampler import BlockSampler, Denoiser
 from dopsd.diffusion.trajectory import Trajectory
+from dopsd.setting import setting
 from dopsd.stream import Draw
 from dopsd.task import Task, Verdict
 
@@ -36,7 +36,7 @@ class RolloutBatch:
         return torch.tensor([v.accepted for v in self.verdicts], device=self.attempts.device)
 
 
-@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class Rollout:
     """Rejection sampling in batches: every try decodes all prompts that are still without an accepted answer."""
 
@@ -45,7 +45,14 @@ class Rollout:
     keep: Literal["first", "best"] = "first"
 
     def collect(
-        self, denoiser: Denoiser, draws: Sequence[Draw], prompts: Prompts, *, chat: Chat, task: Task, seed: int
+        self,
+        denoiser: Denoiser,
+        draws: Sequence[Draw],
+        prompts: Prompts,
+        *,
+        chat: Chat,
+        task: Task,
+        seed: int,
     ) -> RolloutBatch:
         """Sample until accepted (`keep=first`), or all tries and the best score (`keep=best`)."""
         device = prompts.tokens.device

@@ -39,7 +39,12 @@ class HeldOut(L.Callback):
             self._check(pl_module, 0)
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: object, batch: Sequence, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: object,
+        batch: Sequence,
+        batch_idx: int,
     ) -> None:
         """Dev accuracy every N training steps, and after the last one."""
         step = batch_idx + 1
@@ -51,7 +56,8 @@ class HeldOut(L.Callback):
             accuracy = self._evaluate().accuracy
         self.history.append(Checked(step=step, accuracy=accuracy))
         module.log_dict(
-            {"eval/accuracy": accuracy.accuracy, "eval/low": accuracy.low, "eval/high": accuracy.high}, batch_size=1
+            {"eval/accuracy": accuracy.accuracy, "eval/low": accuracy.low, "eval/high": accuracy.high},
+            batch_size=1,
         ) if step else None
         if self.best.step == step:
             save_weights(module.network, self._directory)  # pyright: ignore

@@ -1,4 +1,4 @@
-"""Counter-based randomness: the same numbers for an example whatever the batch, the rank, the world size or the device."""
+"""Counter-based randomness: an example sees the same numbers whatever the batch, the rank or the device."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _RESOLUTION = 2.0**-52
 def example_keys(
     seed: int, examples: Sequence[int], attempt: int = 0, device: torch.device | str = "cpu"
 ) -> Int[Tensor, "B"]:
-    """The random stream of each (seed, example, attempt) as one 64-bit key; `examples` are integers naming the examples."""
+    """The random stream of each (seed, example, attempt) as one 64-bit key; integers name the examples."""
     keys = torch.tensor([_signed(example) for example in examples], dtype=torch.int64, device=device)
     return derive(derive(_mix(keys + _GOLDEN), seed), attempt)
 
@@ -29,12 +29,12 @@ def derive(keys: Int[Tensor, "*shape"], counter: int | Int[Tensor, "..."]) -> In
 
 
 def uniform(keys: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Float64 numbers in the open interval (0, 1), one for each key, with 52 random bits (a 53rd would round up to 1)."""
+    """Float64 numbers in the open interval (0, 1), one for each key, of 52 random bits (53 could round to 1)."""
     return (_shift_right(keys, 12).to(torch.float64) + 0.5) * _RESOLUTION
 
 
 def gumbel(keys: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Standard Gumbel noise, one value for each key, computed in float64 so that the upper tail is not cut off."""
+    """Standard Gumbel noise, one value for each key, in float64 so that the upper tail is not cut off."""
     return uniform(keys).neg_().log1p_().neg_().log_().neg_()
 
 

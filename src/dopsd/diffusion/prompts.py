@@ -16,12 +16,16 @@ class Prompts:
     attention_mask: Bool[Tensor, "B P"]
 
     @classmethod
-    def pad(cls, prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device | str = "cpu") -> "Prompts":
+    def pad(
+        cls, prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device | str = "cpu"
+    ) -> "Prompts":
         """Pad token lists to the longest of them."""
         width = max(map(len, prompts))
         tokens = torch.tensor([[pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
         lengths = torch.tensor([len(p) for p in prompts], device=device)
-        return cls(tokens=tokens, attention_mask=torch.arange(width, device=device) >= width - lengths[:, None])
+        return cls(
+            tokens=tokens, attention_mask=torch.arange(width, device=device) >= width - lengths[:, None]
+        )
 
     def __len__(self) -> int:
         return self.tokens.shape[0]

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from dopsd.diffusion.choose import choose
@@ -14,6 +13,7 @@ from dopsd.diffusion.confidence import forbid, probability_of
 from dopsd.diffusion.noise import derive, gumbel, uniform
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import NEVER, Trajectory
+from dopsd.setting import setting
 
 Denoiser = Callable[..., Float[Tensor, "B K V"]]
 """`denoiser(canvas, attention_mask, at=columns)` returns the logits at some columns of each row."""
@@ -21,16 +21,16 @@ Denoiser = Callable[..., Float[Tensor, "B K V"]]
 _TOKEN_NOISE, _POSITION_NOISE = 1, 2
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class SpecialTokens:
-    """The ids a sampler must know: [MASK], end of text (which also fills ended rows), and all ids that end an answer."""
+    """The ids a sampler must know: [MASK], end of text (it also fills ended rows), and all that end an answer."""
 
     mask_id: int
     eos_id: int
     end_ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class BlockSampler:
     """Samples whole trajectories; raises ValueError where the lengths and steps do not divide."""
 
@@ -84,7 +84,7 @@ class BlockSampler:
                     break
         return self._finish(tokens, step_map, special)
 
-    def _fill_block(  # noqa: PLR0913
+    def _fill_block(
         self,
         denoiser: Denoiser,
         prompts: Prompts,

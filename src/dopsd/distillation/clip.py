@@ -5,8 +5,9 @@ from typing import Annotated
 
 from jaxtyping import Float
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor
+
+from dopsd.setting import setting
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -22,7 +23,7 @@ class Clip(ABC):
         """The position's loss."""
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class NoClip(Clip):
     """The plain divergence."""
 
@@ -31,9 +32,9 @@ class NoClip(Clip):
         return entries.sum(-1)
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class PointwiseClip(Clip):
-    """Every entry is capped from above (paper, released code): not a divergence any more, since negative entries stay."""
+    """Every entry is capped from above (paper, released code): no divergence any more, negative entries stay."""
 
     maximum: Positive = 0.05
 
@@ -42,14 +43,14 @@ class PointwiseClip(Clip):
         return entries.clamp(max=self.maximum).sum(-1)
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class NonnegativeClip(PointwiseClip):
     """The same cap on the non-negative form of each entry: still 0 only where student and teacher agree."""
 
     wants_nonnegative = True
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class TokenClip(Clip):
     """A whole position's divergence is capped, so a position beyond the cap gives no gradient."""
 

@@ -7,10 +7,10 @@ from typing import Annotated
 import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
-from pydantic.dataclasses import dataclass as validated
 from torch import Tensor
 
 from dopsd.distillation.clip import Clip
+from dopsd.setting import setting
 
 Entries = Float[Tensor, "*shape V"]
 
@@ -26,7 +26,7 @@ class Divergence(ABC):
         """What each vocabulary entry adds to the divergence; the inputs are log-probabilities."""
 
 
-@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class ReverseKL(Divergence):
     """KL(student || teacher)."""
 
@@ -35,7 +35,7 @@ class ReverseKL(Divergence):
         return _kl_entries(log_student, log_teacher, nonnegative=nonnegative)
 
 
-@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class ForwardKL(Divergence):
     """KL(teacher || student)."""
 
@@ -44,7 +44,7 @@ class ForwardKL(Divergence):
         return _kl_entries(log_teacher, log_student, nonnegative=nonnegative)
 
 
-@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class GeneralizedJSD(Divergence):
     """beta KL(teacher || m) + (1 - beta) KL(student || m) with m = beta teacher + (1 - beta) student."""
 
@@ -72,9 +72,9 @@ class Comparison:
     student_entropy: Float[Tensor, "*shape"]
 
 
-@validated(frozen=True, kw_only=True, config={"extra": "forbid", "arbitrary_types_allowed": True})
+@setting
 class Objective:
-    """Compares student and teacher over the whole vocabulary, or over the teacher's `vocab_top_k` entries renormalised."""
+    """Compares over the whole vocabulary, or over the teacher's `vocab_top_k` most likely entries renormalised."""
 
     divergence: Divergence
     clip: Clip

@@ -3,12 +3,12 @@
 from abc import ABC, abstractmethod
 
 from jaxtyping import Bool, Float, Int
-from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from dopsd.diffusion.choose import choose, columns_of
 from dopsd.diffusion.confidence import ConfidenceMeasure, confidence
 from dopsd.diffusion.trajectory import VisitedStates
+from dopsd.setting import setting
 
 
 class Supervision(ABC):
@@ -33,7 +33,7 @@ class Supervision(ABC):
         """K_t as indices into the candidates, and which of them are real (rows may have fewer than K)."""
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class TeacherRanked(Supervision):
     """K_t = the open positions of the active block of which the teacher is most confident (default)."""
 
@@ -61,7 +61,7 @@ class TeacherRanked(Supervision):
         return columns_of(supervised, int(count.max()))
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class StudentRanked(Supervision):
     """K_t = the positions which the student really unmasked (ablation, Table 7)."""
 

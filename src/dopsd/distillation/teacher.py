@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 import torch
 from jaxtyping import Bool, Int
 from pydantic import Field
-from pydantic.dataclasses import dataclass as validated
 from torch import Tensor
 
 from dopsd.diffusion.choose import choose
 from dopsd.diffusion.noise import derive, uniform
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import VisitedStates
+from dopsd.setting import setting
 
 _REVEAL_NOISE = 3
 
@@ -28,9 +28,7 @@ class TeacherView:
 
     def __getitem__(self, rows: Tensor | slice) -> "TeacherView":
         """The views of some states."""
-        return TeacherView(
-            prompts=self.prompts[rows], canvas=self.canvas[rows], revealed=self.revealed[rows]
-        )
+        return TeacherView(prompts=self.prompts[rows], canvas=self.canvas[rows], revealed=self.revealed[rows])
 
 
 class Teacher(ABC):
@@ -44,7 +42,7 @@ class Teacher(ABC):
         """The teacher's input for each state; `prompts` and `keys` (random streams) are given per state."""
 
 
-@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class SuffixTeacher(Teacher):
     """y_t with a random subset S_t of the masked positions replaced by the student's own final tokens (eq. 8)."""
 
@@ -67,14 +65,14 @@ class SuffixTeacher(Teacher):
         )
 
     def reveal_region(self, states: VisitedStates) -> Bool[Tensor, "S L"]:
-        """Masked positions that may be shown: all of them (paper), or those behind the active block (released code)."""
+        """Masked positions that may be shown: all (paper), or those behind the active block (released code)."""
         if self.region == "masked":
             return states.is_masked
         columns = torch.arange(states.canvas.shape[1], device=states.canvas.device)
         return states.is_masked & (columns >= states.block_start[:, None] + states.block_length)
 
     def reveal_count(self, states: VisitedStates) -> Int[Tensor, "S"]:
-        """|S_t| = int(rho * n): n counts the region's masked positions, or all canvas positions behind the active block."""
+        """|S_t| = int(rho * n): n counts the region, or all positions behind the active block."""
         if self.counted == "masked":
             among = self.reveal_region(states).sum(-1)
         else:
@@ -82,7 +80,7 @@ class SuffixTeacher(Teacher):
         return (self.retain_ratio * among.double()).long()
 
 
-@validated(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class ARPrefixTeacher(Teacher):
     """The student's own canvas behind a prompt that ends with the reference solution (baseline, Table 4)."""
 
@@ -90,6 +88,4 @@ class ARPrefixTeacher(Teacher):
 
     def view(self, states: VisitedStates, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
         """The canvas stays y_t; nothing of the student's future is shown."""
-        return TeacherView(
-            prompts=prompts, canvas=states.canvas, revealed=torch.zeros_like(states.is_masked)
-        )
+        return TeacherView(prompts=prompts, canvas=states.canvas, revealed=torch.zeros_like(states.is_masked))

@@ -1,1 +1,1 @@
-"""Between the command line and the objects: composing, checking, building, and one line for every mistake."""
+"""Hydra entries: composing, checking every job before it starts, and exit codes."""

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from dopsd.entry.composing import refuse_unknown_appended
-from dopsd.entry.errors import UserError
-from dopsd.entry.saved import resumed
+from dopsd.config.errors import UserError
+from dopsd.config.saved import resumed
 
 _made_by_this_command: list[Path] = []
 

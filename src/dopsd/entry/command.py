@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dopsd.entry import before
 from dopsd.entry.composing import explain, refuse_unknown_flags
-from dopsd.entry.errors import EXIT_CODE, Interrupted, UserError
+from dopsd.config.errors import EXIT_CODE, Interrupted, UserError
 
 _PACKAGE = Path(__file__).parents[1]
 CONF = str(next(p for p in (_PACKAGE / "conf", _PACKAGE.parents[1] / "conf") if p.is_dir()))

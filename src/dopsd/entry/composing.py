@@ -10,8 +10,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 
-from dopsd.entry.build import suggestion
-from dopsd.entry.errors import UserError
+from dopsd.config.build import suggestion
+from dopsd.config.errors import UserError
 
 
 def explain(error: BaseException, arguments: Sequence[str], conf: str, config_name: str) -> str:

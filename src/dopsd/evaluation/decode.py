@@ -42,7 +42,7 @@ class Evaluation:
         return Interval.of(sum(s.accepted for s in self.samples), len(self.samples))
 
 
-def evaluate(  # noqa: PLR0913
+def evaluate(
     denoiser: Denoiser,
     *,
     task: Task,

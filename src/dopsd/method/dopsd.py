@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from dopsd.diffusion.prompts import Prompts
@@ -19,10 +18,11 @@ from dopsd.method.method import Method
 from dopsd.method.teacher_weights import TeacherWeights
 from dopsd.model import dropout_off
 from dopsd.rollout import Rollout, RolloutBatch
+from dopsd.setting import setting
 from dopsd.stream import Draw
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class Learning:
     """Which visited states become optimizer steps, and what their losses are averaged over (eq. 11, 12)."""
 
@@ -64,7 +64,9 @@ class DOPSD(Method):
         self._log_rollout(rollout)
         shown = self.chat.prompts(examples, with_solution=True) if self.teacher.reads_solution else prompts
         for states in self._chunks(rollout):
-            view = self.teacher.view(states, shown.to(self.device)[states.rollout], rollout.keys[states.rollout])
+            view = self.teacher.view(
+                states, shown.to(self.device)[states.rollout], rollout.keys[states.rollout]
+            )
             has_supervision = self.supervision.count(states, view.revealed) > 0
             if has_supervision.any():
                 self._learn(states[has_supervision], view[has_supervision], prompts, len(batch))
@@ -125,7 +127,9 @@ class DOPSD(Method):
                 each = each / is_real.sum(-1, keepdim=True)
             loss = (comparison.loss * each).sum()
             logged = (comparison.divergence, comparison.top_k_overlap, comparison.student_entropy)
-            totals.append(torch.stack([loss.detach(), *((value * each).sum() for value in logged), each.sum()]))
+            totals.append(
+                torch.stack([loss.detach(), *((value * each).sum() for value in logged), each.sum()])
+            )
             yield loss
 
     def _compare(

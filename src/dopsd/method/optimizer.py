@@ -5,13 +5,14 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import nn
+
+from dopsd.setting import setting
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
-@dataclass(frozen=True, kw_only=True)
+@setting
 class AdamW:
     """Adam with decoupled weight decay."""
 

@@ -4,10 +4,11 @@ import math
 from typing import Annotated, Literal
 
 from pydantic import Field
-from pydantic.dataclasses import dataclass
+
+from dopsd.setting import setting
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class Schedule:
     """A linear warm-up, then a constant rate or a cosine down to `final` of it."""
 

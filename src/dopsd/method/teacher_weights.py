@@ -7,12 +7,12 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from dopsd.diffusion.sampler import Denoiser
 from dopsd.model import initial_network
+from dopsd.setting import setting
 
 Shadow = dict[str, Tensor]
 
@@ -43,7 +43,7 @@ class AttachedWeights(ABC):
         """Takes `state` back."""
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class FixedWeights(TeacherWeights):
     """The weights before training (default): with LoRA the adapter is switched off, else a frozen copy."""
 
@@ -52,7 +52,7 @@ class FixedWeights(TeacherWeights):
         return _Lent(initial_network(student))
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class LiveWeights(TeacherWeights):
     """The student's current weights."""
 
@@ -66,7 +66,7 @@ class LiveWeights(TeacherWeights):
         return _Lent(live)
 
 
-@dataclass(frozen=True, kw_only=True, config={"extra": "forbid"})
+@setting
 class EMAWeights(TeacherWeights):
     """An exponential moving average of the trained weights."""
 
@@ -88,7 +88,9 @@ class _Lent(AttachedWeights):
 class _Averaged(AttachedWeights):
     def __init__(self, student: nn.Module, decay: float):
         self._student, self._decay = student, decay
-        self._average = {name: p.detach().clone() for name, p in student.named_parameters() if p.requires_grad}
+        self._average = {
+            name: p.detach().clone() for name, p in student.named_parameters() if p.requires_grad
+        }
 
     @contextmanager
     def network(self) -> Iterator[Denoiser]:

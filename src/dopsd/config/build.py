@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from dopsd.entry.allowed import checked, parameters_of, shown
-from dopsd.entry.errors import UserError
+from dopsd.config.allowed import checked, parameters_of, shown
+from dopsd.config.errors import UserError
 
 TARGET = "_target_"
 
@@ -51,10 +51,12 @@ class Recipe:
     config: DictConfig = field(repr=False)
 
     def __call__(self, **given: Any) -> Any:
-        """Calls it; a ValueError is the user's (raised as UserError), everything else is ours."""
+        """Calls it; a plain ValueError is the user's and raised as UserError, everything else stays what it is."""
         try:
             return self.target(**{**self.arguments, **given})
         except ValueError as error:
+            if type(error) not in (ValueError, ValidationError):  # an error with a meaning of its own
+                raise
             raise UserError(self._in_the_users_words(error)) from error
 
     def _in_the_users_words(self, error: ValueError) -> str:
@@ -118,7 +120,9 @@ def _locate(path: str, key: str) -> Any:
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{key}.{TARGET}={path}: must be an importable class or function ({error})") from error
+        raise UserError(
+            f"{key}.{TARGET}={path}: must be an importable class or function ({error})"
+        ) from error
 
 
 def _first_message(error: ValueError) -> str:

@@ -52,7 +52,9 @@ def in_words(annotation: Any) -> str:
     if get_origin(annotation) in (Union, UnionType):
         return _any_of(get_args(annotation))
     if get_origin(annotation) in _LISTS:
-        return "a list of " + ", ".join(in_words(part) for part in get_args(annotation) if part is not Ellipsis)
+        return "a list of " + ", ".join(
+            in_words(part) for part in get_args(annotation) if part is not Ellipsis
+        )
     return _WORDS.get(annotation, f"a {getattr(annotation, '__name__', annotation)}")
 
 
@@ -61,7 +63,9 @@ def _any_of(choices: Sequence[Any]) -> str:
     literals = [value for choice in choices if get_origin(choice) is Literal for value in get_args(choice)]
     merged = [Literal[*dict.fromkeys(literals)]] if literals else []
     skipped = {int} if float in choices else set()
-    typable = [choice for choice in choices if choice in _WORDS.keys() - skipped or get_origin(choice) in _TYPED]
+    typable = [
+        choice for choice in choices if choice in _WORDS.keys() - skipped or get_origin(choice) in _TYPED
+    ]
     return " or ".join(map(in_words, [*merged, *typable]))
 
 

@@ -1,13 +1,13 @@
 """The config that a run leaves behind, and what may be changed when it is taken up again."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dopsd.entry.errors import UserError
+from dopsd.config.errors import UserError
 
 CONFIG = "config.yaml"
 _FREE_ON_RESUME = {"resume", "max_steps"}
@@ -33,8 +33,8 @@ def read_saved(directory: Path, key: str) -> DictConfig:
         raise UserError(f"{key}={directory}: {CONFIG} cannot be read ({error})") from error
     if not isinstance(config, DictConfig):
         raise UserError(f"{key}={directory}: {CONFIG} is not a run's config")
-    for target in re.findall(r"_target_:\s*(\S+)", file.read_text(encoding="utf-8")):
-        if not target.startswith(_TRUSTED):
+    for target in _targets(OmegaConf.to_container(config, resolve=False)):
+        if not str(target).startswith(_TRUSTED):
             raise UserError(f"{key}={directory}: {CONFIG} names {target}, which is not part of dopsd")
     return config
 
@@ -51,7 +51,7 @@ def resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     if not (directory / "resume.ckpt").is_file():
         raise UserError(f"resume={directory}: the run has not reached its first resume.ckpt, start it anew")
     if any(override.startswith("max_steps=") for override in overrides):
-        saved.max_steps = config.max_steps
+        saved.max_steps = saved.method.max_steps = config.max_steps
     saved.resume = str(directory)
     return saved
 
@@ -65,3 +65,10 @@ def _resolve(node: DictConfig | ListConfig) -> None:
                 node[key] = value
         elif isinstance(child, DictConfig | ListConfig) and not child._is_none():
             _resolve(child)
+
+
+def _targets(node: Any) -> Iterator[Any]:
+    if isinstance(node, dict):
+        yield from (value for key, value in node.items() if key == "_target_")
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _targets(child)

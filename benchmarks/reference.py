@@ -1,0 +1,151 @@
+"""The same d-OPSD step done the straightforward way: a yardstick for speed, and a second opinion on the loss.
+
+One prompt at a time, tries one after another, every block decoded to the end, logits of the whole sequence at every
+position of every state, a copy of the canvas for each step, chunks of a quarter trajectory. It shares with dopsd the
+network, the comparison of two distributions, and the random streams, so that both ways see the same tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dopsd.diffusion.noise import derive, example_keys, gumbel, uniform
+from dopsd.method.dopsd import DOPSD
+from dopsd.stream import Draw
+
+TOKEN_NOISE, REVEAL_NOISE = 1, 3
+CHUNKS = 4
+
+
+@dataclass
+class Kept:
+    """One accepted trajectory: the full sequence at every step, and when each response token was written."""
+
+    prompt: Tensor
+    sequences: list[Tensor]
+    written_at: Tensor
+    answer: Tensor
+    stream: Tensor
+
+
+def reference_step(method: DOPSD, batch: Sequence[Draw]) -> dict[str, float]:
+    """The gradients of one rollout, left in the network; returns the loss and the share of accepted prompts."""
+    tried = [rollout_one(method, draw) for draw in batch]
+    kept = [k for k in tried if k is not None]
+    loss = sum(learn_from_one(method, k, 1 / len(kept)) for k in kept)
+    return {"loss": float(loss), "accepted": len(kept) / len(batch)}
+
+
+@torch.no_grad()
+def rollout_one(method: DOPSD, draw: Draw) -> Kept | None:
+    """Try after try until one answer is accepted."""
+    device = next(method.network.parameters()).device
+    prompt = torch.tensor(method.chat.encode_prompt(draw.example.prompt), device=device)
+    method.network.eval()
+    for attempt in range(method.rollout.max_attempts):
+        stream = example_keys(method.seed, [draw.number], attempt, device)
+        sequences, written_at = decode_one(method, prompt, stream)
+        answer = sequences.pop()[len(prompt) :]
+        response = method.chat.responses(answer[None])[0]
+        if method.task.verdict(draw.example, response).accepted:
+            reveal_stream = example_keys(method.seed, [draw.number], device=device)
+            return until_end(method, Kept(prompt, sequences, written_at, answer, reveal_stream))
+    return None
+
+
+def decode_one(method: DOPSD, prompt: Tensor, stream: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Block after block with logits everywhere; returns the sequence at every step, the finished one last."""
+    sampler, mask_id = method.rollout.sampler, method.chat.special.mask_id
+    start, columns = len(prompt), torch.arange(sampler.gen_length, device=prompt.device)
+    sequence = torch.cat([prompt, torch.full_like(columns, mask_id)])
+    sequences, written_at = [sequence.clone()], torch.full_like(columns, -1)
+    for step in range(sampler.denoising_steps):
+        block, step_in_block = divmod(step, len(sampler.unmask_counts))
+        logits = method.network(sequence[None])[0, start:].float()
+        logits[:, mask_id] = -torch.inf
+        keys = derive(derive(derive(stream, step)[:, None], columns)[0], TOKEN_NOISE)
+        noise = gumbel(derive(keys[:, None], torch.arange(logits.shape[1], device=logits.device)))
+        proposal = (logits.double() + sampler.temperature * noise).argmax(-1)
+        confidence = logits.softmax(-1).gather(1, proposal[:, None])[:, 0]
+        in_block = columns // sampler.block_length == block
+        confidence[(sequence[start:] != mask_id) | ~in_block] = -torch.inf
+        chosen = confidence.topk(sampler.unmask_counts[step_in_block]).indices
+        sequence[start + chosen] = proposal[chosen]
+        written_at[chosen] = step
+        sequences.append(sequence.clone())
+    return sequences, written_at
+
+
+def until_end(method: DOPSD, kept: Kept) -> Kept:
+    """Forget the steps after an end token with nothing masked before it, where the sampler does so too."""
+    if not method.rollout.sampler.early_exit:
+        return kept
+    special = method.chat.special
+    ends = [i for i, token in enumerate(kept.answer.tolist()) if token in special.end_ids]
+    last = min((int(kept.written_at[: i + 1].max()) for i in ends), default=len(kept.sequences) - 1)
+    after = kept.written_at > last
+    kept.answer = kept.answer.masked_fill(after, special.eos_id)
+    kept.sequences = kept.sequences[: last + 1]
+    return kept
+
+
+def learn_from_one(method: DOPSD, kept: Kept, weight: float) -> float:
+    """Backward through the trajectory's states in chunks, with logits of whole sequences."""
+    shown = [shown_to_teacher(method, kept, t) for t in range(len(kept.sequences))]
+    usable = [t for t in range(len(shown)) if (open_positions(method, kept, t) & ~shown[t][1]).any()]
+    size = -(-len(usable) // CHUNKS)
+    total = 0.0
+    for first in range(0, len(usable), size):
+        chunk = usable[first : first + size]
+        method.network.eval()
+        with torch.no_grad(), method.teacher_weights.network() as teacher:
+            teacher_logits = teacher(torch.stack([shown[t][0] for t in chunk]))
+        method.network.train()
+        student_logits = method.network(torch.stack([kept.sequences[t] for t in chunk]))
+        losses = []
+        for row, t in enumerate(chunk):
+            candidates = open_positions(method, kept, t) & ~shown[t][1]
+            at = len(kept.prompt) + supervised(teacher_logits[row, len(kept.prompt) :], candidates, kept, t)
+            each = method.objective.compare(student_logits[row, at], teacher_logits[row, at]).loss
+            losses.append(each.mean() if method.learning.over_positions == "mean" else each.sum())
+        loss = torch.stack(losses).sum() * weight / len(usable)
+        loss.backward()
+        total += float(loss.detach())
+    return total
+
+
+def shown_to_teacher(method: DOPSD, kept: Kept, t: int) -> tuple[Tensor, Tensor]:
+    """The sequence at step t with a share of its masked positions (or of the later blocks) filled from the answer."""
+    teacher, length = method.teacher, len(kept.answer)
+    columns = torch.arange(length, device=kept.answer.device)
+    later = columns >= (active_block(method, kept, t) + 1) * method.rollout.sampler.block_length
+    masked = (kept.written_at >= t) | (kept.written_at < 0) | (kept.written_at >= len(kept.sequences))
+    region = masked & later if teacher.region == "later_blocks" else masked
+    count = int(teacher.retain_ratio * int((region if teacher.counted == "masked" else later).sum()))
+    keys = derive(derive(derive(kept.stream, t)[:, None], columns)[0], REVEAL_NOISE)
+    order = uniform(keys).masked_fill(~region, -1).argsort(descending=True)[:count]
+    revealed = torch.zeros_like(region)
+    revealed[order] = True
+    sequence = kept.sequences[t].clone()
+    sequence[len(kept.prompt) :][revealed] = kept.answer[revealed]
+    return sequence, revealed
+
+
+def active_block(method: DOPSD, kept: Kept, t: int) -> int:
+    """The block in which step t wrote."""
+    return int((kept.written_at == t).nonzero()[0]) // method.rollout.sampler.block_length
+
+
+def open_positions(method: DOPSD, kept: Kept, t: int) -> Tensor:
+    """Masked response positions of the active block at step t."""
+    block = torch.arange(len(kept.answer), device=kept.answer.device) // method.rollout.sampler.block_length
+    return (block == active_block(method, kept, t)) & (kept.written_at >= t)
+
+
+def supervised(teacher_logits: Tensor, candidates: Tensor, kept: Kept, t: int) -> Tensor:
+    """The candidates of which the teacher is most confident, as many as the student wrote."""
+    confidence = teacher_logits.float().softmax(-1).max(-1).values.masked_fill(~candidates, -1)
+    count = min(int((kept.written_at == t).sum()), int(candidates.sum()))
+    return confidence.topk(count).indices

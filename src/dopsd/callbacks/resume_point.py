@@ -1,0 +1,70 @@
+"""A point from which a run can go on: trained weights, optimizer, data order and random state, not the frozen base."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+
+_RANDOM = "random_state"
+
+
+class ResumePoint(Checkpoint):
+    """Replaces one file every N training steps and after the last one."""
+
+    def __init__(self, file: Path, *, every: int):
+        self._file, self._every = file, every
+        self._random: dict[str, Any] | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Frozen weights are not in the file, so loading must not ask for them."""
+        pl_module.strict_loading = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Takes the random state back after everything else is ready."""
+        if self._random is not None:
+            torch.set_rng_state(self._random["cpu"])
+            for device, state in enumerate(self._random["cuda"]):
+                torch.cuda.set_rng_state(state, device)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Writes the file in one move, so that a crash leaves the last one whole."""
+        step = batch_idx + 1
+        if step % self._every and step != trainer.num_training_batches:
+            return
+        part = self._file.with_name(f".{self._file.name}.part")
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            os.replace(part, self._file)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Leaves out the frozen weights and adds the random state, which dropout draws from."""
+        frozen = {name for name, weight in pl_module.named_parameters() if not weight.requires_grad}
+        weights = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: weights[name] for name in weights if name not in frozen}
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        checkpoint[_RANDOM] = {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Raises ValueError where trained weights are missing; a run given more steps goes on beyond its last one."""
+        trained = {name for name, weight in pl_module.named_parameters() if weight.requires_grad}
+        missing = sorted(trained - checkpoint["state_dict"].keys())
+        if missing:
+            raise ValueError(f"{self._file}: {len(missing)} trained weights are missing: {', '.join(missing[:3])}")
+        self._random = checkpoint[_RANDOM]
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        if progress["current"]["ready"] < _batches(trainer):
+            progress["is_last_batch"] = False
+
+
+def _batches(trainer: L.Trainer) -> int:
+    loader = trainer.fit_loop._data_source.instance
+    return len(loader)  # pyright: ignore

@@ -1,0 +1,1 @@
+"""From config nodes to checked objects, and one line for every mistake."""

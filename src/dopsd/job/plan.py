@@ -1,0 +1,92 @@
+"""A run as it is planned: everything cheap is built and checked, everything slow waits."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import lightning as L
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from pydantic import Field
+
+from dopsd.config.build import Recipe, build, prepare, prepare_top_level, typed_key
+from dopsd.config.errors import UserError
+from dopsd.diffusion.sampler import BlockSampler
+from dopsd.setting import setting
+from dopsd.task import Task
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+
+
+@setting
+class Settings:
+    """The numbers that a run itself reads."""
+
+    seed: Annotated[int, Field(ge=0)]
+    max_steps: AtLeastOne
+    prompts_per_step: AtLeastOne
+    eval_every: AtLeastOne
+    eval_batch_size: AtLeastOne
+    eval_limit: AtLeastOne | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a config says; recipes wait for what only a running job has."""
+
+    settings: Settings
+    task: Task
+    greedy: BlockSampler
+    model: Recipe
+    lora: Recipe | None
+    method: Recipe
+    trainer: Recipe
+    logger: Recipe | None
+
+    @classmethod
+    def of(cls, config: DictConfig) -> "Plan":
+        """Raises UserError for anything in the config that cannot work."""
+        plan = cls(
+            settings=prepare_top_level(config, Settings)(),
+            task=build(config, "task"),
+            greedy=build(config, "greedy"),
+            model=_required(config, "model"),
+            lora=prepare(config, "lora"),
+            method=_required(config, "method"),
+            trainer=_required(config, "trainer"),
+            logger=prepare(config, "logger"),
+        )
+        _check_hardware(plan.trainer, config)
+        _check_solutions(plan)
+        return plan
+
+    def make_trainer(self, **given: object) -> L.Trainer:
+        """The trainer without what this project does in its own way."""
+        return self.trainer(
+            max_epochs=1,
+            log_every_n_steps=1,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            **given,
+        )
+
+
+def _required(config: DictConfig, key: str) -> Recipe:
+    recipe = prepare(config, key)
+    if recipe is None:
+        raise UserError(f"{key}=null: must be one of its arms")
+    return recipe
+
+
+def _check_hardware(trainer: Recipe, config: DictConfig) -> None:
+    try:
+        trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    except (MisconfigurationException, RuntimeError) as error:
+        key = typed_key(config, "trainer.accelerator")
+        raise UserError(f"{key}={trainer.arguments.get('accelerator')}: {error}") from error
+
+
+def _check_solutions(plan: Plan) -> None:
+    teacher = plan.method.arguments.get("teacher")
+    if teacher is not None and teacher.reads_solution and plan.task.examples("train")[0].solution is None:
+        raise UserError(f"teacher=ar_prefix: needs reference solutions, which task={plan.task.name} has not")

@@ -1,0 +1,86 @@
+"""What a run leaves behind, and where."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from dopsd.config.errors import Interrupted, UserError
+from dopsd.config.saved import CONFIG, RESUME_POINT
+from dopsd.evaluation.decode import Sample
+from dopsd.evaluation.interval import Interval
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """One run's files."""
+
+    path: Path
+
+    @classmethod
+    def begin(cls, path: Path, config: DictConfig) -> "RunDirectory":
+        """A new run's directory with its config; raises UserError where there is a run already."""
+        if (path / CONFIG).exists():
+            raise UserError(f"hydra.run.dir={path}: must not be another run's directory (resume={path} goes on with it)")
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path)
+        run.write(CONFIG, OmegaConf.to_yaml(config))
+        return run
+
+    @property
+    def metrics(self) -> Path:
+        """One row a training step."""
+        return self.path / "metrics.csv"
+
+    @property
+    def curve(self) -> Path:
+        """The figure of the run."""
+        return self.path / "curve.png"
+
+    @property
+    def resume_point(self) -> Path:
+        """Everything that is needed to go on."""
+        return self.path / RESUME_POINT
+
+    def weights(self, which: str) -> Path:
+        """The `best` (on dev) or the `final` weights."""
+        return self.path / "weights" / which
+
+    def write(self, name: str, text: str) -> None:
+        """A text file that is there as a whole or not at all."""
+        file = self.path / f".{name}.part"
+        file.write_text(text, encoding="utf-8")
+        os.replace(file, self.path / name)
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """A JSON file, the same way."""
+        self.write(name, json.dumps(content, indent=2) + "\n")
+
+    def write_samples(self, samples: Iterable[Sample]) -> None:
+        """Decoded answers, one a line."""
+        lines = (json.dumps(asdict(sample), ensure_ascii=False) for sample in samples)
+        self.write("samples.jsonl", "".join(line + "\n" for line in lines))
+
+    def remembered(self, name: str, measure: Callable[[], Interval]) -> Interval:
+        """An accuracy that is measured once in a run's life."""
+        file = self.path / f"{name}.json"
+        if not file.exists():
+            self.write_json(file.name, asdict(measure()))
+        return Interval(**json.loads(file.read_text(encoding="utf-8")))
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Ctrl-C inside raises Interrupted, which says where the files are and how to go on."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.resume_point.exists():
+                how = f"go on with: python -m dopsd.train resume={self.path}"
+            else:
+                how = "it had not reached its first resume point"
+            raise Interrupted(f"interrupted; the run's files are in {self.path}; {how}") from None

@@ -1,0 +1,62 @@
+"""Eq. 11 and 12 as three loops: over trajectories, their steps, and the supervised positions of each."""
+
+import torch
+from fakes import CHAT, MASK
+from torch import Tensor
+
+from dopsd.diffusion.trajectory import VisitedStates
+
+
+def naive_loss(method, draws, teacher_network, *, part: tuple[int, int] = (0, 1)) -> Tensor:
+    """The loss of one update by full-canvas forwards of single unpadded rows, in float64.
+
+    `part` = (i, n) takes the i-th of n parts of each trajectory in time; without any state the loss is a bare 0.
+    """
+    learning, of_trajectories = method.learning, []
+    for draw in draws:
+        rollout = method.rollout.collect(
+            method.network,
+            [draw],
+            CHAT.prompts([draw.example]),
+            chat=CHAT,
+            task=method.task,
+            seed=method.seed,
+        )
+        if learning.learn_from == "accepted" and not rollout.verdicts[0].accepted:
+            continue
+        states = rollout.trajectory.visited_states(MASK)
+        steps = int(rollout.trajectory.steps[0])
+        of_states = []
+        for t in range(steps):
+            state = states[torch.tensor([t])]
+            is_last_block = int(state.block_start) + state.block_length == state.canvas.shape[1]
+            in_part = part[0] * steps <= t * part[1] < (part[0] + 1) * steps
+            if in_part and (learning.train_last_block or not is_last_block):
+                positions = state_losses(method, draw, state, rollout, teacher_network)
+                if positions:
+                    total = torch.stack(positions).sum()
+                    of_states.append(total / len(positions) if learning.over_positions == "mean" else total)
+        if of_states:
+            of_trajectories.append(torch.stack(of_states).mean())
+    divided_by = len(of_trajectories) if learning.average_over == "learned" else len(draws)
+    return sum(of_trajectories, torch.zeros(())) / max(divided_by, 1)
+
+
+def state_losses(method, draw, state: VisitedStates, rollout, teacher_network) -> list[Tensor]:
+    """KL(student || teacher) at each position of K_t."""
+    prompt = CHAT.prompts([draw.example]).tokens[0].tolist()
+    reads_solution = method.teacher.reads_solution
+    shown = CHAT.prompts([draw.example], with_solution=reads_solution).tokens[0].tolist()
+    view = method.teacher.view(state, rollout.prompts, rollout.keys)
+    canvas, seen = state.canvas[0].tolist(), view.canvas[0].tolist()
+    with torch.no_grad():
+        teacher = teacher_network(torch.tensor([shown + seen]))[0, len(shown) :].log_softmax(-1)
+    student = method.network(torch.tensor([prompt + canvas]))[0, len(prompt) :].log_softmax(-1)
+    active = range(int(state.block_start), int(state.block_start) + state.block_length)
+    unmasked = [place for place in active if bool(state.unmasked_now[0, place])]
+    if type(method.supervision).__name__ == "StudentRanked":
+        chosen = [place for place in unmasked if seen[place] == MASK]
+    else:
+        hidden = [place for place in active if seen[place] == MASK]
+        chosen = sorted(hidden, key=lambda place: -float(teacher[place].max()))[: len(unmasked)]
+    return [(student[i].exp() * (student[i] - teacher[i])).sum() for i in chosen]

@@ -1,0 +1,226 @@
+"""One d-OPSD step against three plain loops, and what must not change it."""
+
+import copy
+
+import pytest
+import torch
+from fakes import EOS, EOT, JudgeTask, TinyNetwork, example
+from reference_loss import naive_loss
+from small_run import DRAWS, NONE, SAMPLER, Study, assert_close, dopsd, gradients_of, train
+
+from dopsd.diffusion.sampler import BlockSampler
+from dopsd.distillation.clip import NoClip, PointwiseClip
+from dopsd.distillation.divergence import ForwardKL, Objective, ReverseKL
+from dopsd.distillation.supervision import StudentRanked
+from dopsd.distillation.teacher import ARPrefixTeacher, SuffixTeacher
+from dopsd.method.dopsd import Learning
+from dopsd.method.teacher_weights import LiveWeights
+from dopsd.rollout import Rollout
+from dopsd.stream import Draw
+
+ARMS = {
+    "default": {},
+    "later blocks": {"teacher": SuffixTeacher(retain_ratio=0.5, region="later_blocks", counted="canvas")},
+    "nothing shown": {"teacher": SuffixTeacher(retain_ratio=0.0)},
+    "mostly shown": {"teacher": SuffixTeacher(retain_ratio=0.7)},
+    "prefix": {"teacher": ARPrefixTeacher()},
+    "student ranked": {"supervision": StudentRanked()},
+    "all rollouts": {"learning": Learning(learn_from="all")},
+    "average over rollouts": {"learning": Learning(average_over="rollouts")},
+    "sum over positions": {"learning": Learning(over_positions="sum")},
+    "without the last block": {"learning": Learning(train_last_block=False)},
+}
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_loss_and_gradient_are_those_of_three_loops(arm):
+    teacher = TinyNetwork(1)
+    method = dopsd(**ARMS[arm])
+    study = Study(method)
+    expected = naive_loss(method, DRAWS, teacher)
+    method.network.zero_grad()
+    expected.backward()
+    assert study.logged("train/loss") == [pytest.approx(float(expected.detach()), rel=1e-4)]
+    assert float(study.losses[0]) == pytest.approx(float(expected.detach()), rel=1e-4)
+    assert_close(study.gradients[0], gradients_of(method.network), rtol=1e-3)
+
+
+@pytest.mark.parametrize("arm", ["default", "prefix", "student ranked", "sum over positions", "mostly shown"])
+def test_micro_batches_of_any_token_budget_give_the_same_step(arm):
+    whole = Study(dopsd(**ARMS[arm]))
+    for budget in (1, 40, 100, 333):
+        parts = Study(dopsd(**ARMS[arm], micro_batch_tokens=budget))
+        assert parts.micro_batches > whole.micro_batches == [1]
+        assert_close(parts.gradients[0], whole.gradients[0])
+        for key, value in whole.rows[-1].items():
+            assert parts.rows[-1][key] == pytest.approx(value, rel=1e-4, abs=1e-6), key
+
+
+def test_a_step_is_the_mean_of_the_steps_of_its_prompts():
+    method = dopsd(learning=Learning(average_over="rollouts"))
+    whole = float(Study(method).losses[0])
+    alone = [sum(float(loss) for loss in Study(dopsd(), [draw]).losses) for draw in DRAWS]
+    assert whole == pytest.approx(sum(alone) / len(DRAWS), rel=1e-4)
+
+
+def test_the_order_of_the_prompts_does_not_matter():
+    whole, turned = Study(dopsd()), Study(dopsd(), DRAWS[::-1])
+    assert float(turned.losses[0]) == pytest.approx(float(whole.losses[0]), rel=1e-5)
+    assert_close(turned.gradients[0], whole.gradients[0])
+
+
+@pytest.mark.parametrize("divergence", [ReverseKL(), ForwardKL()])
+def test_ratio_zero_with_live_weights_gives_divergence_zero_and_overlap_one(divergence):
+    method = dopsd(
+        teacher=SuffixTeacher(retain_ratio=0.0),
+        teacher_weights=LiveWeights(),
+        objective=Objective(divergence=divergence, clip=NoClip(), overlap_top_k=4),
+    )
+    study = Study(method)
+    assert study.logged("train/loss") == [pytest.approx(0.0, abs=1e-6)]
+    assert study.logged("distill/divergence") == [pytest.approx(0.0, abs=1e-6)]
+    assert study.logged("distill/top_k_overlap") == [pytest.approx(1.0)]
+    for gradient in study.gradients[0].values():
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-6)
+
+
+def test_ratio_one_leaves_nothing_to_supervise_and_makes_no_update():
+    study = Study(dopsd(teacher=SuffixTeacher(retain_ratio=1.0)))
+    assert study.losses == []
+    assert study.logged("rollout/accepted") == [pytest.approx(4 / 6)]
+
+
+def test_logged_shares_are_those_of_the_rollout_and_of_the_clip():
+    objective = Objective(divergence=ReverseKL(), clip=PointwiseClip(maximum=0.01), overlap_top_k=4)
+    study = Study(dopsd(objective=objective))
+    (loss,), (divergence,) = study.logged("train/loss"), study.logged("distill/divergence")
+    assert loss < divergence
+    assert study.logged("distill/clipped_fraction") == [pytest.approx(1 - loss / divergence)]
+    assert 0 <= study.logged("distill/top_k_overlap")[0] <= 1
+    assert study.logged("distill/entropy")[0] > 0
+    assert study.logged("rollout/attempts") == [pytest.approx((4 * 1 + 2 * 2) / 6)]
+
+
+def test_a_batch_in_which_nothing_is_accepted_is_logged_and_makes_no_update():
+    study = Study(dopsd(task=NONE))
+    assert study.losses == []
+    assert study.logged("rollout/accepted") == [0]
+    assert study.logged("rollout/attempts") == [2]
+    assert study.logged("train/loss") == []
+
+
+def test_rollouts_without_an_end_of_text_are_counted_and_learned_from():
+    network = TinyNetwork(1)
+    with torch.no_grad():
+        network.head[:, [EOS, EOT]] = 0
+        network.embedding[:, 0], network.own[0], network.context[0] = 8.0, 5.0, 5.0
+        network.head[0] = torch.where(torch.arange(16) < 2, -40.0, 40.0)
+    everything = JudgeTask(lambda response, gold: 1.0)
+    study = Study(dopsd(network=network, task=everything, teacher=SuffixTeacher(retain_ratio=0.0)))
+    assert study.logged("rollout/no_end") == [1]
+    assert study.logged("rollout/length") == [12]
+    assert study.logged("train/states") == [6 * 6]
+    assert len(study.losses) == 1
+
+
+@pytest.mark.parametrize("updates", [1, 2, 4, 7])
+def test_a_rollout_is_cut_into_updates_in_time_order(updates):
+    method = dopsd(learning=Learning(updates_per_rollout=updates))
+    study = Study(method)
+    parts = [naive_loss(method, DRAWS, TinyNetwork(1), part=(i, updates)) for i in range(updates)]
+    expected = [float(loss.detach()) for loss in parts if loss.requires_grad]
+    assert study.logged("train/loss") == pytest.approx(expected, rel=1e-4)
+    assert len(study.losses) == len(expected) <= updates
+
+
+@pytest.mark.parametrize("updates", [1, 3, 4])
+def test_every_wanted_state_is_in_one_chunk_and_chunks_follow_in_time(updates):
+    method = dopsd(learning=Learning(updates_per_rollout=updates))
+    rollout = method.rollout.collect(
+        method.network,
+        DRAWS,
+        method.chat.prompts(d.example for d in DRAWS),
+        chat=method.chat,
+        task=method.task,
+        seed=0,
+    )
+    chunks = list(method._chunks(rollout))
+    assert len(chunks) == updates
+    seen = [(int(r), int(t)) for chunk in chunks for r, t in zip(chunk.rollout, chunk.step, strict=True)]
+    accepted, steps = rollout.accepted.tolist(), rollout.trajectory.steps.tolist()
+    assert sorted(seen) == [(r, t) for r in range(6) if accepted[r] for t in range(steps[r])]
+    for row in range(6):
+        assert [t for r, t in seen if r == row] == sorted(t for r, t in seen if r == row)
+        sizes = [int((chunk.rollout == row).sum()) for chunk in chunks]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_training_moves_the_student_one_optimizer_step_a_rollout():
+    method = dopsd()
+    before = copy.deepcopy(method.network.state_dict())
+    trainer = train(method, steps=2)
+    assert trainer.global_step == 2
+    assert any(not torch.equal(value, before[name]) for name, value in method.network.state_dict().items())
+
+
+def test_four_updates_a_rollout_are_four_optimizer_steps():
+    sampler = BlockSampler(
+        gen_length=12, block_length=4, denoising_steps=6, temperature=1.0, early_exit=False
+    )
+    learning = Learning(updates_per_rollout=4, learn_from="all")
+    method = dopsd(
+        rollout=Rollout(sampler=sampler), teacher=SuffixTeacher(retain_ratio=0.0), learning=learning
+    )
+    assert train(method, steps=2).global_step == 8
+
+
+def test_training_on_nothing_accepted_changes_no_weight_and_takes_no_step():
+    method = dopsd(task=NONE)
+    before = copy.deepcopy(method.network.state_dict())
+    trainer = train(method, steps=2)
+    assert trainer.global_step == 0
+    assert all(torch.equal(value, before[name]) for name, value in method.network.state_dict().items())
+    assert trainer.logged_metrics["rollout/accepted"] == 0
+
+
+def test_training_lowers_the_divergence_to_what_the_teacher_sees():
+    method = dopsd(
+        rollout=Rollout(sampler=SAMPLER, max_attempts=4), task=JudgeTask(lambda response, gold: 1.0)
+    )
+    first = Study(copy.deepcopy(method)).logged("distill/divergence")[0]
+    train(method, steps=15, batch_size=6)
+    assert Study(method).logged("distill/divergence")[0] < 0.7 * first
+
+
+def test_the_rollout_is_the_same_whatever_the_students_dropout():
+    class Dropping(TinyNetwork):
+        def __init__(self):
+            super().__init__(1)
+            self.dropout = torch.nn.Dropout(0.5)
+
+        def forward(self, canvas, attention_mask=None, at=None):
+            return self.dropout(super().forward(canvas, attention_mask, at))
+
+    method = dopsd(network=Dropping().train())
+    modes = []
+    method.network.register_forward_hook(lambda module, *_: modes.append(module.training))
+    study, plain = Study(method), Study(dopsd())
+    rollout_keys = ("rollout/accepted", "rollout/length", "rollout/attempts")
+    assert [study.logged(key) for key in rollout_keys] == [plain.logged(key) for key in rollout_keys]
+    assert modes[-1] is True
+    assert not any(modes[:-1])
+    assert method.network.training
+
+
+def test_the_prefix_teacher_needs_solutions():
+    with pytest.raises(ValueError, match="judge-0"):
+        Study(dopsd(teacher=ARPrefixTeacher()), [Draw(example=example(0), number=0)])
+
+
+def test_time_is_told_by_part():
+    method = dopsd()
+    Study(method)
+    seconds = method.clock.read()
+    assert seconds.keys() == {"rollout", "teacher", "student"}
+    assert all(value > 0 for value in seconds.values())
+    assert method.clock.read() == {}

@@ -1,0 +1,152 @@
+"""Rejection sampling in batches equals asking each prompt alone, one try after the other."""
+
+import pytest
+import torch
+from fakes import CHAT, EOS, EOT, MASK, SPECIAL, VOCABULARY, JudgeTask, TinyNetwork, example
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.sampler import BlockSampler
+from dopsd.rollout import Rollout, RolloutBatch
+from dopsd.stream import Draw
+from dopsd.task import Verdict
+
+SAMPLER = BlockSampler(gen_length=6, block_length=3, denoising_steps=4, temperature=1.5)
+NETWORK = TinyNetwork(3)
+
+
+def letters(response: str, gold: int) -> float:
+    """A score from 0 to 1 that differs between examples and responses; about a quarter is accepted at 0.6."""
+    return sum((ord(letter) * 7 + gold) % 12 for letter in response) % 10 / 9
+
+
+TASK = JudgeTask(letters, accept=0.6)
+draw_numbers = st.lists(st.integers(0, 300), min_size=1, max_size=6, unique=True)
+
+
+def draws_of(numbers: list[int]) -> list[Draw]:
+    return [Draw(example=example(number % 12), number=number) for number in numbers]
+
+
+def collect(
+    rollout: Rollout, draws: list[Draw], *, network=NETWORK, task=TASK, seed: int = 0
+) -> RolloutBatch:
+    prompts = CHAT.prompts(draw.example for draw in draws)
+    return rollout.collect(network, draws, prompts, chat=CHAT, task=task, seed=seed)
+
+
+def asked_alone(draw: Draw, rollout: Rollout, seed: int):
+    """The kept trajectory, its verdict and the number of tries of one prompt, in plain steps."""
+    tries = []
+    for attempt in range(rollout.max_attempts):
+        prompts = Prompts.pad([CHAT.encode_prompt(draw.example.prompt)], EOS)
+        keys = example_keys(seed, [draw.number], attempt)
+        trajectory = rollout.sampler.sample(NETWORK, prompts, keys, SPECIAL)
+        tokens = trajectory.tokens[0].tolist()
+        end = min((i for i, token in enumerate(tokens) if token in (EOS, EOT)), default=len(tokens))
+        response = CHAT.tokenizer.batch_decode([tokens[:end]])[0]
+        tries.append((trajectory, response, TASK.verdict(draw.example, response)))
+        if rollout.keep == "first" and tries[-1][2].accepted:
+            return *tries[-1], len(tries)
+    return *max(tries, key=lambda kept: kept[2].score), len(tries)
+
+
+@given(draw_numbers, st.integers(1, 4), st.sampled_from(["first", "best"]), st.integers(0, 3))
+def test_a_batch_equals_its_prompts_asked_one_by_one(numbers, max_attempts, keep, seed):
+    rollout = Rollout(sampler=SAMPLER, max_attempts=max_attempts, keep=keep)
+    batch = collect(rollout, draws_of(numbers), seed=seed)
+    for i, draw in enumerate(draws_of(numbers)):
+        trajectory, response, verdict, attempts = asked_alone(draw, rollout, seed)
+        assert torch.equal(batch.trajectory.tokens[i : i + 1], trajectory.tokens)
+        assert torch.equal(batch.trajectory.step_map[i : i + 1], trajectory.step_map)
+        assert torch.equal(batch.trajectory.steps[i : i + 1], trajectory.steps)
+        assert (batch.responses[i], batch.verdicts[i], int(batch.attempts[i])) == (
+            response,
+            verdict,
+            attempts,
+        )
+
+
+@given(draw_numbers)
+def test_the_verdicts_belong_to_the_kept_responses_and_trajectories(numbers):
+    batch = collect(Rollout(sampler=SAMPLER, max_attempts=3), draws_of(numbers))
+    assert batch.responses == CHAT.responses(batch.trajectory.tokens)
+    for draw, response, verdict in zip(draws_of(numbers), batch.responses, batch.verdicts, strict=True):
+        assert TASK.verdict(draw.example, response) == verdict
+    assert batch.accepted.tolist() == [verdict.accepted for verdict in batch.verdicts]
+    assert torch.equal(batch.keys, example_keys(0, numbers))
+
+
+class Counting:
+    """Remembers how many rows each forward had."""
+
+    def __init__(self):
+        self.rows: list[int] = []
+
+    def __call__(self, canvas, attention_mask, at):
+        self.rows.append(len(canvas))
+        return NETWORK(canvas, attention_mask, at=at)
+
+
+def test_a_retry_decodes_only_prompts_without_an_accepted_answer():
+    sampler = BlockSampler(gen_length=3, block_length=3, denoising_steps=1, temperature=1.5)
+    network, draws = Counting(), draws_of(list(range(12)))
+    batch = collect(Rollout(sampler=sampler, max_attempts=6), draws, network=network)
+    still_asked = [int((batch.attempts > attempt).sum()) for attempt in range(6)]
+    assert network.rows == [count for count in still_asked if count]
+    assert len(set(still_asked)) > 2
+    everything = Counting()
+    collect(Rollout(sampler=sampler, max_attempts=6, keep="best"), draws, network=everything)
+    assert everything.rows == [12] * 6
+
+
+def test_best_of_all_tries_is_at_least_as_good_as_the_first_accepted():
+    draws = draws_of(list(range(12)))
+    first = collect(Rollout(sampler=SAMPLER, max_attempts=5), draws)
+    best = collect(Rollout(sampler=SAMPLER, max_attempts=5, keep="best"), draws)
+    assert torch.equal(first.accepted, best.accepted)
+    pairs = list(zip(first.verdicts, best.verdicts, strict=True))
+    assert all(b.score >= f.score for f, b in pairs)
+    assert any(b.score > f.score for f, b in pairs)
+
+
+def test_an_accepted_answer_is_kept_before_a_better_scored_refused_one():
+    class Strange(JudgeTask):
+        def verdict(self, example, response):
+            accepted = sum(map(ord, response)) % 2 == 1
+            return Verdict(accepted=accepted, score=0.1 if accepted else 0.9)
+
+    batch = collect(
+        Rollout(sampler=SAMPLER, max_attempts=8, keep="best"), draws_of([0, 1, 2]), task=Strange(letters)
+    )
+    assert batch.accepted.all()
+
+
+def test_nothing_accepted_uses_all_tries_and_keeps_a_trajectory():
+    batch = collect(
+        Rollout(sampler=SAMPLER, max_attempts=3), draws_of([0, 1]), task=JudgeTask(lambda r, g: 0.0)
+    )
+    assert not batch.accepted.any()
+    assert batch.attempts.tolist() == [3, 3]
+    assert not (batch.trajectory.tokens == MASK).any()
+
+
+@pytest.mark.parametrize(("favourite", "response"), [(EOS, ""), (EOT, ""), (4, "aaaaaa")])
+def test_empty_answers_and_answers_without_an_end_are_judged_like_others(favourite, response):
+    def network(canvas, attention_mask, at):
+        return torch.nn.functional.one_hot(torch.full(at.shape, favourite), VOCABULARY) * 100.0
+
+    sampler = BlockSampler(gen_length=6, block_length=3, denoising_steps=2)
+    task = JudgeTask(lambda given, gold: float(given == response))
+    batch = collect(Rollout(sampler=sampler), draws_of([0, 1]), network=network, task=task)
+    assert batch.responses == [response] * 2
+    assert batch.accepted.all()
+    assert batch.attempts.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(("key", "value"), [("max_attempts", 0), ("keep", "last"), ("passk", 8)])
+def test_bad_options_are_refused_by_name(key, value):
+    with pytest.raises(ValueError, match=key):
+        Rollout(**{"sampler": SAMPLER, key: value})
