@@ -1,8 +1,8 @@
 """The same d-OPSD step done the straightforward way: a yardstick for speed, and a second opinion on the loss.
 
-One prompt at a time, tries one after another, every block decoded to the end, logits of the whole sequence at every
-position of every state, a copy of the canvas for each step, chunks of a quarter trajectory. It shares with dopsd the
-network, the comparison of two distributions, and the random streams, so that both ways see the same tokens.
+One prompt at a time, tries one after another, every block decoded to the end, logits of the whole sequence for
+every state, a copy of the canvas for each step, chunks of a quarter trajectory. It shares with dopsd the network,
+the comparison of two distributions, and the random streams, so that both ways see the same tokens.
 """
 
 from collections.abc import Sequence
@@ -31,28 +31,31 @@ class Kept:
 
 
 def reference_step(method: DOPSD, batch: Sequence[Draw]) -> dict[str, float]:
-    """The gradients of one rollout, left in the network; returns the loss and the share of accepted prompts."""
+    """The gradients of one rollout, left in the network; returns loss and share of prompts learnt from."""
     tried = [rollout_one(method, draw) for draw in batch]
     kept = [k for k in tried if k is not None]
     loss = sum(learn_from_one(method, k, 1 / len(kept)) for k in kept)
-    return {"loss": float(loss), "accepted": len(kept) / len(batch)}
+    return {"loss": float(loss), "kept": len(kept) / len(batch)}
 
 
 @torch.no_grad()
 def rollout_one(method: DOPSD, draw: Draw) -> Kept | None:
-    """Try after try until one answer is accepted."""
+    """Try after try until one answer is accepted; else the first try where rejected ones are learnt from too."""
     device = next(method.network.parameters()).device
     prompt = torch.tensor(method.chat.encode_prompt(draw.example.prompt), device=device)
+    reveal_stream = example_keys(method.seed, [draw.number], device=device)
     method.network.eval()
+    first = None
     for attempt in range(method.rollout.max_attempts):
         stream = example_keys(method.seed, [draw.number], attempt, device)
         sequences, written_at = decode_one(method, prompt, stream)
         answer = sequences.pop()[len(prompt) :]
-        response = method.chat.responses(answer[None])[0]
+        tried = until_end(method, Kept(prompt, sequences, written_at, answer, reveal_stream))
+        first = first or tried
+        response = method.chat.responses(tried.answer[None])[0]
         if method.task.verdict(draw.example, response).accepted:
-            reveal_stream = example_keys(method.seed, [draw.number], device=device)
-            return until_end(method, Kept(prompt, sequences, written_at, answer, reveal_stream))
-    return None
+            return tried
+    return first if method.learning.learn_from == "all" else None
 
 
 def decode_one(method: DOPSD, prompt: Tensor, stream: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -67,7 +70,8 @@ def decode_one(method: DOPSD, prompt: Tensor, stream: Tensor) -> tuple[list[Tens
         logits[:, mask_id] = -torch.inf
         keys = derive(derive(derive(stream, step)[:, None], columns)[0], TOKEN_NOISE)
         noise = gumbel(derive(keys[:, None], torch.arange(logits.shape[1], device=logits.device)))
-        proposal = (logits.double() + sampler.temperature * noise).argmax(-1)
+        dtype = getattr(torch, sampler.noise_dtype)
+        proposal = (logits.to(dtype) + sampler.temperature * noise.to(dtype)).argmax(-1)
         confidence = logits.softmax(-1).gather(1, proposal[:, None])[:, 0]
         in_block = columns // sampler.block_length == block
         confidence[(sequence[start:] != mask_id) | ~in_block] = -torch.inf
@@ -94,7 +98,7 @@ def until_end(method: DOPSD, kept: Kept) -> Kept:
 def learn_from_one(method: DOPSD, kept: Kept, weight: float) -> float:
     """Backward through the trajectory's states in chunks, with logits of whole sequences."""
     shown = [shown_to_teacher(method, kept, t) for t in range(len(kept.sequences))]
-    usable = [t for t in range(len(shown)) if (open_positions(method, kept, t) & ~shown[t][1]).any()]
+    usable = [t for t in range(len(shown)) if is_supervised(method, kept, t, shown[t][1])]
     size = -(-len(usable) // CHUNKS)
     total = 0.0
     for first in range(0, len(usable), size):
@@ -107,7 +111,10 @@ def learn_from_one(method: DOPSD, kept: Kept, weight: float) -> float:
         losses = []
         for row, t in enumerate(chunk):
             candidates = open_positions(method, kept, t) & ~shown[t][1]
-            at = len(kept.prompt) + supervised(teacher_logits[row, len(kept.prompt) :], candidates, kept, t)
+            response_logits = teacher_logits[row, len(kept.prompt) :].float()
+            at = len(kept.prompt) + supervised(
+                method, response_logits, candidates, int((kept.written_at == t).sum())
+            )
             each = method.objective.compare(student_logits[row, at], teacher_logits[row, at]).loss
             losses.append(each.mean() if method.learning.over_positions == "mean" else each.sum())
         loss = torch.stack(losses).sum() * weight / len(usable)
@@ -117,7 +124,7 @@ def learn_from_one(method: DOPSD, kept: Kept, weight: float) -> float:
 
 
 def shown_to_teacher(method: DOPSD, kept: Kept, t: int) -> tuple[Tensor, Tensor]:
-    """The sequence at step t with a share of its masked positions (or of the later blocks) filled from the answer."""
+    """The sequence at step t with a share of what is masked filled from the answer, and where."""
     teacher, length = method.teacher, len(kept.answer)
     columns = torch.arange(length, device=kept.answer.device)
     later = columns >= (active_block(method, kept, t) + 1) * method.rollout.sampler.block_length
@@ -144,8 +151,16 @@ def open_positions(method: DOPSD, kept: Kept, t: int) -> Tensor:
     return (block == active_block(method, kept, t)) & (kept.written_at >= t)
 
 
-def supervised(teacher_logits: Tensor, candidates: Tensor, kept: Kept, t: int) -> Tensor:
+def is_supervised(method: DOPSD, kept: Kept, t: int, revealed: Tensor) -> bool:
+    """Whether a state has a position to learn at, and is not in a last block that is left out."""
+    blocks = method.rollout.sampler.blocks
+    in_last = active_block(method, kept, t) == blocks - 1
+    wanted = method.learning.train_last_block or not in_last
+    return wanted and bool((open_positions(method, kept, t) & ~revealed).any())
+
+
+def supervised(method: DOPSD, teacher_logits: Tensor, candidates: Tensor, count: int) -> Tensor:
     """The candidates of which the teacher is most confident, as many as the student wrote."""
-    confidence = teacher_logits.float().softmax(-1).max(-1).values.masked_fill(~candidates, -1)
-    count = min(int((kept.written_at == t).sum()), int(candidates.sum()))
-    return confidence.topk(count).indices
+    scores = teacher_logits if method.supervision.measure == "max_logit" else teacher_logits.softmax(-1)
+    best = scores.max(-1).values.masked_fill(~candidates, -torch.inf)
+    return best.topk(min(count, int(candidates.sum()))).indices

@@ -8,7 +8,8 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-install_import_hook(["dopsd.diffusion", "dopsd.distillation"], "beartype.beartype")
+TYPED = ["dopsd.diffusion", "dopsd.distillation", "dopsd.method", "dopsd.model", "dopsd.rollout"]
+install_import_hook(TYPED, "beartype.beartype")
 
 settings.register_profile("dopsd", deadline=None, derandomize=True, database=None, max_examples=40)
 settings.load_profile("dopsd")

@@ -25,7 +25,7 @@ SPECIAL = [
     "<|end_header_id|>",
 ]
 PHRASES = [
-    countdown.INSTRUCTION.format(operators="+ - *"),
+    countdown.INSTRUCTION.format(operators=" ".join(countdown.GENERATED_OPERATIONS)),
     sudoku.INSTRUCTION,
     "\nNumbers: ",
     "\nTarget: ",

@@ -43,6 +43,7 @@ class Rollout:
     sampler: BlockSampler
     max_attempts: Annotated[int, Field(ge=1)] = 8
     keep: Literal["first", "best"] = "first"
+    dropout: bool = False
 
     def collect(
         self,

@@ -57,6 +57,16 @@ def test_candidates_that_score_minus_infinity_are_still_candidates():
     assert chosen.tolist() == [[False, True, True, False]]
 
 
+def test_ties_go_left_in_rows_too_long_for_a_sort_that_happens_to_be_stable():
+    score = torch.arange(4000).remainder(3).float().repeat(2, 1)
+    among = torch.ones(2, 4000, dtype=torch.bool)
+    chosen = choose(score, among=among, count=torch.tensor([700, 2000]))
+    for row, count in enumerate((700, 2000)):
+        assert set(chosen[row].nonzero()[:, 0].tolist()) == best_columns(
+            score[row].tolist(), [True] * 4000, count
+        )
+
+
 def test_a_score_that_is_no_number_never_brings_in_what_is_not_a_candidate():
     score = torch.tensor([[torch.nan, 0.1, torch.nan, 0.3]])
     among = torch.tensor([[False, True, True, True]])

@@ -45,6 +45,21 @@ def test_a_clipped_loss_is_the_sum_of_what_is_left(name, clip, scale):
 
 
 @every_divergence
+@pytest.mark.parametrize("clip", CLIPS)
+def test_gradients_are_those_of_what_is_left_in_float64(name, clip):
+    student, teacher = random_logits(6, 20, seed=9)
+    exact = student.double().requires_grad_()
+    form = nonnegative_terms if clip == "nonnegative" else terms
+    entries = form(name, probabilities(exact), probabilities(teacher))
+    if clip in ("pointwise", "nonnegative"):
+        entries = entries.clamp(max=0.05)
+    entries.sum(-1).clamp(max=0.3 if clip == "token" else math.inf).sum().backward()
+    student.requires_grad_()
+    Objective(divergence=DIVERGENCES[name], clip=CLIPS[clip]).compare(student, teacher).loss.sum().backward()
+    torch.testing.assert_close(student.grad.double(), exact.grad, rtol=1e-3, atol=1e-5)
+
+
+@every_divergence
 @pytest.mark.parametrize(
     "clip", [PointwiseClip(maximum=1e9), NonnegativeClip(maximum=1e9), TokenClip(maximum=1e9)]
 )

@@ -57,6 +57,25 @@ def test_revealed_has_exactly_the_promised_size_and_region(teacher, seed):
         assert len(shown) == size
 
 
+@pytest.mark.parametrize("percent", range(0, 101, 3))
+def test_the_size_is_that_of_plain_arithmetic_at_every_number_of_masked_positions(percent):
+    length = 512
+    masked = torch.ones(length + 1, length, dtype=torch.bool).tril(-1)
+    index = torch.zeros(length + 1, dtype=torch.int64)
+    states = VisitedStates(
+        rollout=index,
+        step=index,
+        block_start=index,
+        canvas=torch.full((length + 1, length), MASK).where(masked, 5),
+        finished=torch.full((length + 1, length), 5),
+        unmasked_now=masked,
+        is_masked=masked,
+        block_length=32,
+    )
+    count = SuffixTeacher(retain_ratio=percent / 100).reveal_count(states)
+    assert count.tolist() == [int(percent / 100 * number) for number in range(length + 1)]
+
+
 @given(teachers, seeds)
 def test_the_teacher_sees_final_tokens_where_revealed_and_the_students_canvas_elsewhere(teacher, seed):
     states = visited(seed)

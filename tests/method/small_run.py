@@ -22,6 +22,7 @@ from dopsd.rollout import Rollout
 from dopsd.stream import Draw, TrainingStream
 
 SAMPLER = BlockSampler(gen_length=12, block_length=4, denoising_steps=6, temperature=1.0)
+NETWORK_SEED = 26  # its rollouts end after 4, 5 and 6 of the 6 steps
 DRAWS = [Draw(example=example(i, solution="abcd"[: 1 + i % 4]), number=i) for i in range(6)]
 EVERY_SECOND = JudgeTask(lambda response, gold: float(gold % 3 != 1))
 NONE = JudgeTask(lambda response, gold: 0.0)
@@ -45,7 +46,7 @@ def shared(*, network: torch.nn.Module, **options: Any) -> dict[str, Any]:
 
 def dopsd(*, network: torch.nn.Module | None = None, **options: Any) -> DOPSD:
     """A method whose student differs from its fixed teacher, as after some training."""
-    network = network or TinyNetwork(1)
+    network = network or TinyNetwork(NETWORK_SEED)
     defaults = {
         "rollout": Rollout(sampler=SAMPLER, max_attempts=2),
         "teacher": SuffixTeacher(retain_ratio=0.4),

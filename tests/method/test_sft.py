@@ -21,10 +21,10 @@ def sft(**options) -> SFT:
 
 
 def naive_loss(method: SFT, draws: list[Draw]) -> torch.Tensor:
-    """Cross-entropy over t at each masked position, one unpadded row after the other."""
+    """Mean over rows of the mean cross-entropy at masked positions, one unpadded row after the other."""
     total = torch.zeros((), dtype=torch.float64)
     for draw in draws:
-        ratio, masked = method._corrupt(example_keys(method.seed, [draw.number]))
+        masked = method._masked(example_keys(method.seed, [draw.number]))
         prompt = CHAT.encode_prompt(draw.example.prompt)
         assert draw.example.solution is not None
         answer = [*CHAT.tokenizer.encode(draw.example.solution), EOT]
@@ -33,8 +33,8 @@ def naive_loss(method: SFT, draws: list[Draw]) -> torch.Tensor:
         log_p = method.network(torch.tensor([prompt + canvas]))[0, len(prompt) :].log_softmax(-1)
         for i in range(LENGTH):
             if masked[0, i]:
-                total = total - log_p[i, answer[i]] / float(ratio[0])
-    return total / (len(draws) * LENGTH)
+                total = total - log_p[i, answer[i]] / int(masked.sum())
+    return total / len(draws)
 
 
 @pytest.mark.parametrize("budget", [1, 50, 10**6])
@@ -64,25 +64,18 @@ def test_pairs_that_do_not_fit_are_counted_and_left_out():
 def test_some_position_of_every_row_is_masked_whatever_the_company(number, rows):
     method = sft()
     keys = example_keys(0, range(number, number + rows))
-    ratio, masked = method._corrupt(keys)
+    masked = method._masked(keys)
     assert masked.shape == (rows, LENGTH)
     assert masked.any(1).all()
-    assert ((ratio >= method.smallest_ratio) & (ratio < 1)).all()
-    alone = method._corrupt(keys[-1:])
-    assert torch.equal(alone[0], ratio[-1:])
-    assert torch.equal(alone[1], masked[-1:])
+    assert torch.equal(method._masked(keys[-1:]), masked[-1:])
 
 
-def test_the_mask_ratio_is_uniform_and_positions_are_masked_with_it():
-    keys = example_keys(0, range(20_000))
-    ratio, masked = sft()._corrupt(keys)
-    assert stats.kstest(ratio.numpy(), "uniform").pvalue > 1e-3
-    per_position = masked.double().mean(0)
-    at_least_one = 0.5 + 1 / (LENGTH + 1) / LENGTH
-    torch.testing.assert_close(per_position, torch.full_like(per_position, at_least_one), rtol=0, atol=0.012)
-    high = ratio > 0.5
-    shares = masked[high].double().mean(1)
-    assert abs(float((shares - ratio[high]).mean())) < 0.01
+def test_every_number_of_masked_positions_is_as_likely_and_so_is_every_position():
+    masked = sft()._masked(example_keys(0, range(20_000)))
+    counts = masked.sum(1)
+    assert stats.chisquare(counts.bincount(minlength=LENGTH + 1)[1:].numpy()).pvalue > 1e-3
+    for count in (1, 3, LENGTH - 1):
+        assert stats.chisquare(masked[counts == count].sum(0).numpy()).pvalue > 1e-3
 
 
 def test_training_learns_the_responses():

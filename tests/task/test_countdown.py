@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from dopsd.task import SPLITS, Countdown, Verdict
 from dopsd.task.arithmetic import evaluate
-from dopsd.task.countdown import CountdownGold, judge, split_of
+from dopsd.task.countdown_puzzles import split_of
 from dopsd.task.expression import all_expressions, random_guess
+from dopsd.task.grading.countdown import CountdownGold
+from dopsd.task.grading.countdown import strict as judge
 
 GOLD = CountdownGold(numbers=(7, 3, 5), target=22, operations="+-*")
 VARIANTS = [
@@ -22,7 +24,7 @@ VARIANTS = [
     {"numbers": 5, "max_number": 50, "operations": "+-", "train": 100, "dev": 50, "test": 50},
     {"numbers": 6, "max_number": 9, "train": 100, "dev": 50, "test": 50},
     {"numbers": 3, "max_number": 100, "train": 500, "dev": 100, "test": 100},
-    {"numbers": 2, "dev": 20, "test": 30},
+    {"numbers": 2, "max_number": 12, "dev": 20, "test": 30},
 ]
 
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dopsd.task import SPLITS, Example, Sudoku, Verdict
-from dopsd.task.sudoku import SudokuGold, judge
+from dopsd.task.grading.sudoku import SudokuGold, strict
 from dopsd.task.sudoku_grids import grid_indices_of, grids, is_solved
 
 AMBIGUOUS = SudokuGold(puzzle="0000341200000000", solution="1234341221434321")
@@ -33,6 +33,11 @@ def solutions(puzzle: str) -> list[str]:
         for grid in grids()
         if all(given in ("0", cell) for given, cell in zip(puzzle, grid, strict=True))
     ]
+
+
+def judge(gold: SudokuGold, response: str) -> tuple[float, float]:
+    extra = strict(gold, response).extra
+    return extra["exact"], extra["cells"]
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=str)

@@ -11,8 +11,14 @@ from dopsd.memory import peak_memory_gb
 class Measures(L.Callback):
     """Counts completions and the seconds of training steps (evaluation left out); must be the first callback."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, started: float):
+        self._started = started
         self.completions, self.seconds = 0, 0.0
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds since the run started (`started` of time.perf_counter), those before a resume included."""
+        return time.perf_counter() - self._started
 
     @property
     def trajectories_per_s(self) -> float:
@@ -46,8 +52,9 @@ class Measures(L.Callback):
 
     def state_dict(self) -> dict[str, float]:
         """The counts so far."""
-        return {"completions": self.completions, "seconds": self.seconds}
+        return {"completions": self.completions, "seconds": self.seconds, "wall_s": self.wall_s}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         """Counts on."""
         self.completions, self.seconds = int(state_dict["completions"]), state_dict["seconds"]
+        self._started -= state_dict["wall_s"]

@@ -6,16 +6,15 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Checkpoint
 
 _RANDOM = "random_state"
 
 
-class ResumePoint(Checkpoint):
-    """Replaces one file every N training steps and after the last one."""
+class ResumePoint(L.Callback):
+    """Replaces one file every N training steps and after the last one; must be the last callback."""
 
-    def __init__(self, file: Path, *, every: int):
-        self._file, self._every = file, every
+    def __init__(self, file: Path, *, every: int, last: int):
+        self._file, self._every, self._last = file, every, last
         self._random: dict[str, Any] | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -34,7 +33,7 @@ class ResumePoint(Checkpoint):
     ) -> None:
         """Writes the file in one move, so that a crash leaves the last one whole."""
         step = batch_idx + 1
-        if step % self._every and step != trainer.num_training_batches:
+        if step % self._every and step != self._last:
             return
         part = self._file.with_name(f".{self._file.name}.part")
         trainer.save_checkpoint(part)
@@ -58,13 +57,10 @@ class ResumePoint(Checkpoint):
         trained = {name for name, weight in pl_module.named_parameters() if weight.requires_grad}
         missing = sorted(trained - checkpoint["state_dict"].keys())
         if missing:
-            raise ValueError(f"{self._file}: {len(missing)} trained weights are missing: {', '.join(missing[:3])}")
+            raise ValueError(
+                f"{self._file}: {len(missing)} trained weights are missing: {', '.join(missing[:3])}"
+            )
         self._random = checkpoint[_RANDOM]
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        if progress["current"]["ready"] < _batches(trainer):
+        if progress["current"]["ready"] < self._last:
             progress["is_last_batch"] = False
-
-
-def _batches(trainer: L.Trainer) -> int:
-    loader = trainer.fit_loop._data_source.instance
-    return len(loader)  # pyright: ignore

@@ -11,7 +11,7 @@ class TrainingBar(L.Callback):
 
     def __init__(self, advance: Callable[..., None]):
         self._advance = advance
-        self._shown = 0
+        self.step = 0  # training steps done
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -21,5 +21,5 @@ class TrainingBar(L.Callback):
         notes = [f"loss {float(values['train/loss']):.3f}"] if "train/loss" in values else []
         if "rollout/accepted" in values:
             notes.append(f"accepted {100 * float(values['rollout/accepted']):.0f} %")
-        self._advance(batch_idx + 1 - self._shown, ", ".join(notes))
-        self._shown = batch_idx + 1
+        self._advance(batch_idx + 1 - self.step, ", ".join(notes))
+        self.step = batch_idx + 1

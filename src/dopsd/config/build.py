@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
@@ -73,11 +73,16 @@ class Recipe:
 
 def typed_key(config: DictConfig, key: str) -> str:
     """The key that a user types to change a value: where it is only passed on (`${rho}`), the place it comes from."""
+    passed_on = re.fullmatch(r"\$\{([\w.]+)\}", raw_value(config, key))
+    return typed_key(config, passed_on[1]) if passed_on and raw_value(config, passed_on[1]) else key
+
+
+def raw_value(config: DictConfig, key: str) -> str:
+    """What stands in the config at a key, unresolved; empty where there is nothing."""
     parent_key, _, name = key.rpartition(".")
-    parent = _read(config, parent_key) if parent_key else config
-    raw = parent._get_node(name) if isinstance(parent, DictConfig) else None
-    passed_on = re.fullmatch(r"\$\{([\w.]+)\}", str(raw._value())) if raw is not None else None
-    return typed_key(config, passed_on[1]) if passed_on else key
+    parent = OmegaConf.select(config, parent_key) if parent_key else config
+    node = parent._get_node(name) if isinstance(parent, DictConfig) else None
+    return str(node._value()) if isinstance(node, Node) else ""
 
 
 def suggestion(wrong: str, known: Collection[str]) -> str:
@@ -108,7 +113,8 @@ def _read(config: DictConfig, key: str) -> Any:
     try:
         return OmegaConf.select(config, key, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
+        typed = typed_key(config, key)
+        raise UserError(f"{typed}={raw_value(config, typed)}: {str(error).splitlines()[0]}") from error
 
 
 def _plain(value: Any) -> Any:

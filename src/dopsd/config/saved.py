@@ -1,25 +1,63 @@
-"""The config that a run leaves behind, and what may be changed when it is taken up again."""
+"""The config that a run leaves behind, and how a later command takes it up: to resume, or to evaluate."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from hydra import compose
+from hydra.conf import HydraConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from dopsd.config.errors import UserError
 
 CONFIG = "config.yaml"
-_FREE_ON_RESUME = {"resume", "max_steps"}
+RESUME_POINT = "resume.ckpt"
+_FREE_ON_RESUME = ("resume", "max_steps")
 _TRUSTED = ("dopsd.", "lightning.", "torch.optim.")
+_OF_THE_MODEL = ("model", "lora", "lora_r", "lora_alpha", "lora_dropout")
+_OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
+_READ_BY_EVALUATION = (
+    *(
+        *_OF_THE_MODEL,
+        *_OF_THE_TASK,
+        "checkpoint",
+        "weights",
+        "split",
+        "temperature",
+        "seed",
+        "greedy",
+        "name",
+    ),
+    *("eval_limit", "eval_batch_size", "trainer", "paths", "debug"),
+)
 
 
-def resolved(config: DictConfig) -> DictConfig:
-    """A copy in which every number is written out; a node that is only passed on (`${teacher}`) stays a reference."""
-    copy = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
-    assert isinstance(copy, DictConfig)
-    _resolve(copy)
-    return copy
+def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
+    """What a command really asks for, with the arms and overrides that led to it under `command`.
+
+    Raises UserError for what a resumed run or an evaluation cannot take.
+    """
+    overrides = [str(override) for override in OmegaConf.to_container(hydra.overrides.task, resolve=False)]  # pyright: ignore
+    if config.resume is not None:
+        return _resumed(config, overrides)
+    arms = {group: arm for group, arm in hydra.runtime.choices.items() if not group.startswith("hydra")}
+    config = copy.deepcopy(config)
+    if "checkpoint" in config:
+        config, of_the_run = _evaluated(config, overrides)
+        arms |= of_the_run
+    with open_dict(config):
+        config.command = {"arms": arms, "overrides": overrides}
+    return config
+
+
+def written_out(config: DictConfig) -> DictConfig:
+    """A copy with every number in its place; only whole nodes that are passed on (`${teacher}`) stay references."""
+    whole = OmegaConf.create(OmegaConf.to_container(config, resolve=False))
+    assert isinstance(whole, DictConfig)
+    _resolve(whole)
+    return whole
 
 
 def read_saved(directory: Path, key: str) -> DictConfig:
@@ -31,40 +69,68 @@ def read_saved(directory: Path, key: str) -> DictConfig:
         config = OmegaConf.load(file)
     except (OSError, ValueError, OmegaConfBaseException) as error:
         raise UserError(f"{key}={directory}: {CONFIG} cannot be read ({error})") from error
-    if not isinstance(config, DictConfig):
-        raise UserError(f"{key}={directory}: {CONFIG} is not a run's config")
+    if not isinstance(config, DictConfig) or "command" not in config:
+        raise UserError(f"{key}={directory}: {CONFIG} is not that of a run")
     for target in _targets(OmegaConf.to_container(config, resolve=False)):
         if not str(target).startswith(_TRUSTED):
             raise UserError(f"{key}={directory}: {CONFIG} names {target}, which is not part of dopsd")
     return config
 
 
-def resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The config of the run to go on with, or the config itself; raises UserError for what cannot be changed."""
-    if config.resume is None:
-        return config
+def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The run's own config; only its end can be moved."""
     for override in overrides:
-        if override.lstrip("+~").partition("=")[0] not in _FREE_ON_RESUME:
+        if _key(override) not in _FREE_ON_RESUME:
             raise UserError(f"{override}: a resumed run keeps its settings, only max_steps can be given")
     directory = Path(config.resume)
     saved = read_saved(directory, "resume")
-    if not (directory / "resume.ckpt").is_file():
-        raise UserError(f"resume={directory}: the run has not reached its first resume.ckpt, start it anew")
-    if any(override.startswith("max_steps=") for override in overrides):
+    if not (directory / RESUME_POINT).is_file():
+        raise UserError(
+            f"resume={directory}: the run has not reached its first {RESUME_POINT}, start it anew"
+        )
+    if any(_key(override) == "max_steps" for override in overrides):
         saved.max_steps = saved.method.max_steps = config.max_steps
+        saved.command.overrides.append(f"max_steps={config.max_steps}")
     saved.resume = str(directory)
     return saved
 
 
+def _evaluated(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+    """The config with everything from the checkpoint's run that was not typed, and the arms of that run."""
+    typed = [_key(override) for override in overrides]
+    for override, key in zip(overrides, typed, strict=True):
+        if key.partition(".")[0] not in _READ_BY_EVALUATION:
+            raise UserError(f"{override}: an evaluation does not read it")
+    if config.checkpoint is None:
+        return config, {}
+    saved = read_saved(Path(config.checkpoint), "checkpoint")
+    arms = {group: saved.command.arms[group] for group in ("model", "lora", "task") if group not in typed}
+    config = compose("evaluate", [*(f"{group}={arm}" for group, arm in arms.items()), *overrides])
+    for key in (*_OF_THE_MODEL, *(() if "task" in typed else _OF_THE_TASK)):
+        if key not in typed:
+            _take_over(config, saved, key, [t for t in typed if t.startswith(f"{key}.")])
+    return config, arms
+
+
+def _take_over(config: DictConfig, saved: DictConfig, key: str, typed: Sequence[str]) -> None:
+    """The saved value of a key, with what was typed inside it."""
+    given = {inner: OmegaConf.select(config, inner) for inner in typed}
+    with open_dict(config):
+        config[key] = saved[key]
+        for inner, value in given.items():
+            OmegaConf.update(config, inner, value)
+
+
 def _resolve(node: DictConfig | ListConfig) -> None:
     for key in list(node) if isinstance(node, DictConfig) else range(len(node)):
-        child = node._get_node(key)  # pyright: ignore
+        if OmegaConf.is_missing(node, key):
+            continue
         if OmegaConf.is_interpolation(node, key):
             value = node[key]
             if not isinstance(value, DictConfig):
                 node[key] = value
-        elif isinstance(child, DictConfig | ListConfig) and not child._is_none():
-            _resolve(child)
+        elif isinstance(node[key], DictConfig | ListConfig):
+            _resolve(node[key])
 
 
 def _targets(node: Any) -> Iterator[Any]:
@@ -72,3 +138,7 @@ def _targets(node: Any) -> Iterator[Any]:
         yield from (value for key, value in node.items() if key == "_target_")
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
         yield from _targets(child)
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]

@@ -83,16 +83,17 @@ class Objective:
 
     def compare(self, student_logits: Entries, teacher_logits: Entries) -> Comparison:
         """The loss has a gradient in the student's logits; everything else is detached."""
-        student, teacher = student_logits.float(), teacher_logits.detach().float()
-        overlap = top_k_overlap(student.detach(), teacher, self.overlap_top_k)
-        if self.vocab_top_k is not None and self.vocab_top_k < teacher.shape[-1]:
-            support = teacher.topk(self.vocab_top_k, dim=-1).indices
-            student, teacher = student.gather(-1, support), teacher.gather(-1, support)
-        log_student, log_teacher = student.log_softmax(-1), teacher.log_softmax(-1)
+        log_student = student_logits.float().log_softmax(-1)
+        log_teacher = teacher_logits.detach().float().log_softmax(-1)
+        log_p = log_student.detach()
+        overlap = top_k_overlap(log_p, log_teacher, self.overlap_top_k)
+        if self.vocab_top_k is not None and self.vocab_top_k < log_teacher.shape[-1]:
+            support = log_teacher.topk(self.vocab_top_k, dim=-1).indices
+            log_student = log_student.gather(-1, support).log_softmax(-1)
+            log_teacher = log_teacher.gather(-1, support).log_softmax(-1)
         entries = self.divergence.contributions(
             log_student, log_teacher, nonnegative=self.clip.wants_nonnegative
         )
-        log_p = log_student.detach()
         return Comparison(
             loss=self.clip.total(entries),
             divergence=entries.detach().sum(-1),
@@ -105,8 +106,8 @@ def top_k_overlap(student_logits: Entries, teacher_logits: Entries, k: int) -> F
     """Share of the student's k most likely entries that are among the teacher's (eq. 13)."""
     k = min(k, student_logits.shape[-1])
     chosen: Int[Tensor, "*shape k"] = student_logits.topk(k, dim=-1).indices
-    threshold: Bool[Tensor, "*shape V"] = torch.zeros_like(teacher_logits, dtype=torch.bool)
-    in_teacher = threshold.scatter(-1, teacher_logits.topk(k, dim=-1).indices, True)
+    nowhere: Bool[Tensor, "*shape V"] = torch.zeros_like(teacher_logits, dtype=torch.bool)
+    in_teacher = nowhere.scatter(-1, teacher_logits.topk(k, dim=-1).indices, True)
     return in_teacher.gather(-1, chosen).float().mean(-1)
 
 

@@ -1,20 +1,24 @@
 """What happens before Hydra makes a directory: every job of the command is checked from end to end."""
 
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from dopsd.entry.composing import refuse_unknown_appended
 from dopsd.config.errors import UserError
-from dopsd.config.saved import resumed
+from dopsd.config.saved import planned
+from dopsd.entry.composing import explain, refuse_unknown_appended
 
 _made_by_this_command: list[Path] = []
 
@@ -24,52 +28,83 @@ class BeforeAnything(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """One job; a resumed one goes on in its own directory."""
-        _check(config, kwargs["config_name"])
-        if config.resume is not None:
-            with read_write(config):
-                config.hydra.run.dir = config.resume
-        _claim(config, "hydra.run.dir")
+        with _explained(kwargs["config_name"]):
+            _check(config, kwargs["config_name"])
+            if config.resume is not None:
+                with read_write(config.hydra):
+                    config.hydra.run.dir = config.resume
+            _claim(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """All jobs of a sweep, before the first one starts."""
-        for overrides in _jobs(config):
-            _check(compose(kwargs["config_name"], overrides, return_hydra_config=True), kwargs["config_name"])
-        _claim(config, "hydra.sweep.dir")
+        with _explained(kwargs["config_name"]):
+            if config.resume is not None:
+                raise UserError(f"resume={config.resume}: a run is resumed alone, without --multirun")
+            for overrides in _jobs(config):
+                job = compose(kwargs["config_name"], overrides, return_hydra_config=True)
+                _check(job, kwargs["config_name"])
+            _name_jobs_by_what_differs(config)
+            _claim(config, "hydra.sweep.dir")
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Notes the directory of a job in a sweep."""
+        _made_by_this_command.insert(0, Path(config.hydra.runtime.output_dir))
 
 
 def remove_what_is_empty() -> None:
-    """Removes the directories that this command made and left empty."""
+    """Removes the directories that this command made and left empty (but for Hydra's note on the sweep)."""
     for directory in _made_by_this_command:
-        try:
+        with suppress(OSError):
+            if [file.name for file in directory.iterdir()] == ["multirun.yaml"]:
+                (directory / "multirun.yaml").unlink()
             directory.rmdir()
-        except OSError:
-            return
+
+
+@contextmanager
+def _explained(config_name: str) -> Iterator[None]:
+    """Hydra turns a callback's exceptions into warnings; a UserError gets through."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, sys.argv[1:], config_name)) from error
 
 
 def _check(config: DictConfig, config_name: str) -> None:
     from dopsd.job.plan import Plan  # noqa: PLC0415  (heavy; not needed for --help or a misspelt key)
 
-    refuse_unknown_appended(config, config.hydra.overrides.task, config_name)
-    Plan.of(resumed(config, config.hydra.overrides.task))
+    refuse_unknown_appended(config, _typed(config), config_name)
+    Plan.of(planned(config, config.hydra))
 
 
 def _jobs(config: DictConfig) -> Iterator[list[str]]:
     """The overrides of each job of Hydra's own sweeper; other sweepers choose as they go."""
     if not str(config.hydra.sweeper._target_).endswith(".BasicSweeper"):
         return
-    typed = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
-    fixed = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    overrides = OverridesParser.create().parse_overrides([*fixed, *typed])  # pyright: ignore
-    for batch in BasicSweeper.split_arguments(overrides, max_batch_size=None):
+    for batch in BasicSweeper.split_arguments(_parsed(config), max_batch_size=None):
         yield from batch
+
+
+def _name_jobs_by_what_differs(config: DictConfig) -> None:
+    """A job's directory leaves out what all jobs have in common."""
+    common = [o.key_or_group for o in _parsed(config) if not o.is_sweep_override()]
+    excluded = ",".join(f"'{key}'" for key in [*common, *config.hydra.job.config.override_dirname.exclude_keys])
+    with read_write(config.hydra):
+        config.hydra.overrides.hydra.append(f"hydra.job.config.override_dirname.exclude_keys=[{excluded}]")
+
+
+def _parsed(config: DictConfig) -> list[Override]:
+    fixed = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    return OverridesParser.create().parse_overrides([*fixed, *_typed(config)])
+
+
+def _typed(config: DictConfig) -> list[str]:
+    """The overrides as they were typed, `${...}` included."""
+    return OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # pyright: ignore
 
 
 def _claim(config: DictConfig, key: str) -> None:
     """Notes which directories are new; raises UserError where they cannot be made."""
-    try:
-        directory = Path(OmegaConf.select(config, key)).absolute()
-    except OmegaConfBaseException as error:
-        raise UserError(f"{key}: {str(error).splitlines()[0]}") from error
+    directory = Path(OmegaConf.select(config, key)).absolute()
     new = [path for path in (directory, *directory.parents) if not path.exists()]
     existing = directory if not new else new[-1].parent
     try:

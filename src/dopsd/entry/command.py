@@ -3,19 +3,15 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from dopsd.entry import before
-from dopsd.entry.composing import explain, refuse_unknown_flags
 from dopsd.config.errors import EXIT_CODE, Interrupted, UserError
-
-_PACKAGE = Path(__file__).parents[1]
-CONF = str(next(p for p in (_PACKAGE / "conf", _PACKAGE.parents[1] / "conf") if p.is_dir()))
-"""The config tree: inside the package where it was installed from a wheel, else in the checkout."""
+from dopsd.entry import before
+from dopsd.entry.composing import explain, refuse_what_hydra_cannot_explain
 
 _INTERRUPTED = 128 + signal.SIGINT
 
@@ -26,18 +22,31 @@ def command(entry: Callable[[], None], config_name: str) -> None:
     With HYDRA_FULL_ERROR=1 in the environment errors keep their tracebacks.
     """
     wants_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then leaves the reporting to us
     try:
-        refuse_unknown_flags(sys.argv[1:])
-        entry()
+        with _hydra_raises():
+            refuse_what_hydra_cannot_explain(sys.argv[1:])
+            entry()
     except (UserError, HydraException, OmegaConfBaseException) as error:
         before.remove_what_is_empty()
         if wants_tracebacks:
             raise
-        _exit(explain(error, sys.argv[1:], CONF, config_name), EXIT_CODE)
+        _exit(explain(error, sys.argv[1:], config_name), EXIT_CODE)
     except KeyboardInterrupt as interrupt:
         before.remove_what_is_empty()
         _exit(interrupt.message if isinstance(interrupt, Interrupted) else "interrupted", _INTERRUPTED)
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Inside, Hydra leaves the reporting of errors to us."""
+    before_us = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["HYDRA_FULL_ERROR"]
+        if before_us is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before_us
 
 
 def _exit(line: str, code: int) -> None:

@@ -7,42 +7,46 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 
 from dopsd.config.build import suggestion
 from dopsd.config.errors import UserError
 
+_PACKAGE = Path(__file__).parents[1]
+CONF = str(next(p for p in (_PACKAGE / "conf", _PACKAGE.parents[1] / "conf") if p.is_dir()))
+"""The config tree: inside the package where it was installed from a wheel, else in the checkout."""
 
-def explain(error: BaseException, arguments: Sequence[str], conf: str, config_name: str) -> str:
+
+def explain(error: BaseException, arguments: Sequence[str], config_name: str) -> str:
     """One line for an error of composing (or for a UserError), naming what was typed and what there is."""
     if isinstance(error, UserError):
         return error.message
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as key=value ({_first_line(error)})"
     if isinstance(error, MissingConfigException):
-        return _no_such_arm(error, arguments)
-    found = re.match(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
-    if found is not None:
-        return _no_such_key(found[1], arguments, conf, config_name)
-    found = re.match(r"Ambiguous value for argument '(.+)'", str(error))
-    if found is not None:
-        return f"{found[1]}: several values need --multirun (one list is written [a,b])"
-    found = re.match(r"Could not append to config. An item is already at '([^']+)'", str(error))
-    if found is not None:
-        typed = _typed(found[1], arguments)
-        return f"{typed}: the key is there already, write {typed.lstrip('+')}"
+        return _no_such_arm(error)
+    for pattern, line in (
+        (r"Could not (?:override|delete from config\.) '([^']+)'", _no_such_key),
+        (r"Could not append to config. An item is already at '([^']+)'", _there_already),
+        (r"Ambiguous value for argument '(.+)'", _several_values),
+    ):
+        found = re.match(pattern, str(error))
+        if found is not None:
+            return line(found[1], arguments, config_name)
     return _first_line(error)
 
 
-def refuse_unknown_flags(arguments: Sequence[str]) -> None:
-    """Raises UserError for `--rho 0.1` and the like, which argparse would answer with its usage text."""
-    known = [option for action in get_args_parser()._actions for option in action.option_strings]
+def refuse_what_hydra_cannot_explain(arguments: Sequence[str]) -> None:
+    """Raises UserError for `--rho 0.1` (argparse would print its usage) and for `task=null`."""
+    flags = [option for action in get_args_parser()._actions for option in action.option_strings]
     for argument in arguments:
-        flag, _, value = argument.partition("=")
-        if flag.startswith("-") and not any(option.startswith(flag) for option in known) and flag.strip("-"):
-            key = flag.lstrip("-").replace("-", "_")
-            raise UserError(f"{argument}: no such flag; settings are written {key}={value or 'value'}")
+        key, _, value = argument.partition("=")
+        if key.startswith("-") and not any(flag.startswith(key) for flag in flags):
+            name = key.lstrip("-").replace("-", "_")
+            raise UserError(f"{argument}: no such flag; settings are written {name}={value or 'value'}")
+        if arms(key) and value.lower() in ("", "null", "none", "~") and value.lower() not in arms(key):
+            raise UserError(f"{argument}: must be one of {', '.join(arms(key))}")
 
 
 def refuse_unknown_appended(config: DictConfig, overrides: Sequence[str], config_name: str) -> None:
@@ -57,37 +61,59 @@ def refuse_unknown_appended(config: DictConfig, overrides: Sequence[str], config
             raise UserError(f"{override}: no such key; {suggestion(name, [str(key) for key in known])}")
 
 
-def arms(conf: str, group: str) -> list[str]:
+def arms(group: str) -> list[str]:
     """The arms of a config group."""
-    return sorted(file.stem for file in (Path(conf) / group).glob("*.yaml"))
+    return sorted(file.stem for file in (Path(CONF) / group).glob("*.yaml"))
 
 
-def _no_such_arm(error: MissingConfigException, arguments: Sequence[str]) -> str:
+def _no_such_arm(error: MissingConfigException) -> str:
     group, _, arm = str(error.missing_cfg_file).rpartition("/")
     if not group or not error.options:
         return f"{error.missing_cfg_file}: no such config"
-    return f"{group}={arm}: no such arm; {suggestion(arm, error.options)} ({', '.join(error.options)})"
+    hint = suggestion(arm, error.options)
+    there = f" ({', '.join(error.options)})" if hint.startswith("did you") else ""
+    return f"{group}={arm}: no such arm; {hint}{there}"
 
 
-def _no_such_key(key: str, arguments: Sequence[str], conf: str, config_name: str) -> str:
-    typed, group = _typed(key, arguments), key.partition("@")[0]
-    known = list(_known_keys(conf, config_name))
-    nearby = [k for k in known if k.rpartition(".")[0] == key.rpartition(".")[0]]
-    hint = suggestion(key, known)
-    if not hint.startswith("did you mean"):
-        hint = suggestion(group, nearby) if "." in key and nearby else "--help lists what there is"
-    there = arms(conf, hint.removeprefix("did you mean ").rstrip("?"))
-    return f"{typed}: no such key; {hint}" + (f" ({', '.join(there)})" if there else "")
+def _no_such_key(key: str, arguments: Sequence[str], config_name: str) -> str:
+    parent, known = key.rpartition(".")[0], _known_keys(key, arguments, config_name)
+    siblings = [k for k in known if k.rpartition(".")[0] == parent]
+    if parent in known:
+        hint = suggestion(key, siblings) if siblings else f"{parent} has no keys"
+        there = arms(parent)
+    else:
+        hint = suggestion(key, known)
+        there = arms(hint.removeprefix("did you mean ").rstrip("?"))
+        hint = hint if hint.startswith("did you") else "--help lists what there is"
+    return f"{_typed(key, arguments)}: no such key; {hint}" + (
+        f" (arms: {', '.join(there)})" if there else ""
+    )
 
 
-def _known_keys(conf: str, config_name: str) -> Iterator[str]:
+def _there_already(key: str, arguments: Sequence[str], *_: str) -> str:
+    typed = _typed(key, arguments)
+    return f"{typed}: the key is there already, write {typed.lstrip('+')}"
+
+
+def _several_values(typed: str, *_: object) -> str:
+    return f"{typed}: several values need --multirun (one list is written [a,b])"
+
+
+def _known_keys(wrong: str, arguments: Sequence[str], config_name: str) -> list[str]:
+    """All keys there are, with the arms that were typed where these compose."""
+    choices = [
+        a for a in arguments if re.match(r"\w+=\w+$", a) and arms(a.partition("=")[0]) and _key(a) != wrong
+    ]
     GlobalHydra.instance().clear()
-    with initialize_config_dir(conf, version_base="1.3"):
-        yield from _paths(compose(config_name))
+    with initialize_config_dir(CONF, version_base="1.3"):
+        try:
+            return list(_paths(compose(config_name, choices)))
+        except HydraException:
+            return list(_paths(compose(config_name)))
 
 
 def _paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    for name in node:
+    for name in (str(key) for key in node if key != "_target_"):
         yield f"{prefix}{name}"
         child = node._get_node(name)
         if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
@@ -96,7 +122,11 @@ def _paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
 
 def _typed(key: str, arguments: Sequence[str]) -> str:
     """The argument in which a key was typed."""
-    return next((a for a in arguments if a.lstrip("+~").partition("=")[0] == key), key)
+    return next((argument for argument in arguments if _key(argument) == key), key)
+
+
+def _key(argument: str) -> str:
+    return argument.lstrip("+~").partition("=")[0]
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,19 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol, Self
+from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from dopsd.evaluation.interval import Interval
-
-
-class Advance(Protocol):
-    """Moves a bar on, with a note beside it."""
-
-    def __call__(self, steps: int, note: str = "") -> None: ...
 
 
 class Display:
@@ -55,14 +51,13 @@ class Display:
         """A line that stays."""
         self._progress.console.print(line, markup=False)
 
-    def result(self, title: str, rows: Mapping[str, Interval], note: str) -> None:
-        """Accuracies with their intervals, and where the files are."""
-        table = Table(title=title, title_justify="left")
-        for column in ("", "accuracy", "95 % interval", "n"):
-            table.add_column(column, justify="left" if not column else "right")
-        for name, it in rows.items():
-            interval = f"[{100 * it.low:.1f}, {100 * it.high:.1f}]"
-            table.add_row(name, f"{100 * it.accuracy:.1f} %", interval.replace("[", r"\["), str(it.n))
+    def result(self, title: str, accuracies: Mapping[str, Interval], *, where: Path) -> None:
+        """Accuracies with their 95 % intervals, side by side, and where the files are."""
+        n = next(iter(accuracies.values())).n
+        table = Table(title=f"{title} (n = {n}, 95 % intervals)", title_justify="left")
+        for name in accuracies:
+            table.add_column(name)
+        table.add_row(*(Text(str(accuracy)) for accuracy in accuracies.values()))
         console = Console(highlight=False)
         console.print(table)
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(f"files: {where}", markup=False, soft_wrap=True)

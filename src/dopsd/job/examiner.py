@@ -30,7 +30,7 @@ class Examiner:
                 sampler=self.plan.greedy,
                 batch_size=self.plan.settings.eval_batch_size,
                 seed=self.plan.settings.seed,
-                device=next(student.network.parameters()).device,
+                device=self.plan.device,
                 on_progress=advance,
             )
         self.display.say(f"{title}: {evaluation.accuracy}")

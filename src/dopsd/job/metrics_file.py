@@ -72,4 +72,6 @@ def read_metrics(file: Path) -> list[dict[str, float]]:
     if not file.exists():
         return []
     with file.open(newline="", encoding="utf-8") as opened:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(opened)]
+        return [
+            {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(opened)
+        ]

@@ -1,9 +1,13 @@
 """A run as it is planned: everything cheap is built and checked, everything slow waits."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import lightning as L
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pydantic import Field
@@ -11,6 +15,7 @@ from pydantic import Field
 from dopsd.config.build import Recipe, build, prepare, prepare_top_level, typed_key
 from dopsd.config.errors import UserError
 from dopsd.diffusion.sampler import BlockSampler
+from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
 from dopsd.setting import setting
 from dopsd.task import Task
 
@@ -41,10 +46,12 @@ class Plan:
     method: Recipe
     trainer: Recipe
     logger: Recipe | None
+    device: torch.device
 
     @classmethod
     def of(cls, config: DictConfig) -> "Plan":
         """Raises UserError for anything in the config that cannot work."""
+        trainer = _required(config, "trainer")
         plan = cls(
             settings=prepare_top_level(config, Settings)(),
             task=build(config, "task"),
@@ -52,11 +59,12 @@ class Plan:
             model=_required(config, "model"),
             lora=prepare(config, "lora"),
             method=_required(config, "method"),
-            trainer=_required(config, "trainer"),
+            trainer=trainer,
             logger=prepare(config, "logger"),
+            device=_device(trainer, config),
         )
-        _check_hardware(plan.trainer, config)
         _check_solutions(plan)
+        _check_checkpoint(plan.model)
         return plan
 
     def make_trainer(self, **given: object) -> L.Trainer:
@@ -78,15 +86,39 @@ def _required(config: DictConfig, key: str) -> Recipe:
     return recipe
 
 
-def _check_hardware(trainer: Recipe, config: DictConfig) -> None:
+def _device(recipe: Recipe, config: DictConfig) -> torch.device:
+    """Where the trainer will put the network; raises UserError where that hardware is not here."""
     try:
-        trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        trainer = recipe(logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        return trainer.strategy.root_device
     except (MisconfigurationException, RuntimeError) as error:
         key = typed_key(config, "trainer.accelerator")
-        raise UserError(f"{key}={trainer.arguments.get('accelerator')}: {error}") from error
+        raise UserError(f"{key}={recipe.arguments.get('accelerator')}: {error}") from error
 
 
 def _check_solutions(plan: Plan) -> None:
     teacher = plan.method.arguments.get("teacher")
     if teacher is not None and teacher.reads_solution and plan.task.examples("train")[0].solution is None:
         raise UserError(f"teacher=ar_prefix: needs reference solutions, which task={plan.task.name} has not")
+
+
+def _check_checkpoint(model: Recipe) -> None:
+    """What can be seen of a local checkpoint without loading it (a hub id is only looked up when it is loaded)."""
+    path = str(model.arguments["path"])
+    looks_like_a_hub_id = path.count("/") == 1 and path[0] not in "./~" and not Path(path).is_dir()
+    if looks_like_a_hub_id:
+        return
+    with saying(f"model.path={path}"):
+        directory = find_directory(path)
+        config = read_config(directory)
+        if model.arguments.get("init") != "random":
+            check_weights(directory, config)
+
+
+@contextmanager
+def saying(subject: str) -> Iterator[None]:
+    """Inside, a CheckpointError becomes a UserError about the subject."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise UserError(f"{subject}: {error}") from error

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dopsd.config.errors import Interrupted, UserError
-from dopsd.config.saved import CONFIG, RESUME_POINT
+from dopsd.config.saved import CONFIG, RESUME_POINT, written_out
 from dopsd.evaluation.decode import Sample
 from dopsd.evaluation.interval import Interval
 
@@ -23,13 +23,15 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def begin(cls, path: Path, config: DictConfig) -> "RunDirectory":
-        """A new run's directory with its config; raises UserError where there is a run already."""
-        if (path / CONFIG).exists():
-            raise UserError(f"hydra.run.dir={path}: must not be another run's directory (resume={path} goes on with it)")
+    def open(cls, path: Path, config: DictConfig) -> "RunDirectory":
+        """A directory with the config in it; raises UserError where there is a run already, unless that is resumed."""
+        if config.resume is None and (path / CONFIG).exists():
+            raise UserError(f"hydra.run.dir={path}: holds another run; resume={path} goes on with it")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
-        run.write(CONFIG, OmegaConf.to_yaml(config))
+        whole = written_out(config)
+        whole.resume = None
+        run.write(CONFIG, OmegaConf.to_yaml(whole))
         return run
 
     @property

@@ -1,6 +1,7 @@
 """d-OPSD: on-policy self-distillation of a masked diffusion language model (arXiv 2606.18195)."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
 import torch
@@ -57,19 +58,32 @@ class DOPSD(Method):
         """One rollout of the batch's prompts, then the optimizer steps on the states it visited."""
         examples = [draw.example for draw in batch]
         prompts = self.chat.prompts(examples).to(self.device)
-        with self.clock("rollout"), dropout_off(self.network):
+        sampling = nullcontext() if self.rollout.dropout else dropout_off(self.network)
+        with self.clock("rollout"), sampling:
             rollout = self.rollout.collect(
                 self.network, batch, prompts, chat=self.chat, task=self.task, seed=self.seed
             )
         self._log_rollout(rollout)
         shown = self.chat.prompts(examples, with_solution=True) if self.teacher.reads_solution else prompts
+        shown = shown.to(self.device)
+        learnt = []
         for states in self._chunks(rollout):
-            view = self.teacher.view(
-                states, shown.to(self.device)[states.rollout], rollout.keys[states.rollout]
-            )
+            view = self.teacher.view(states, shown[states.rollout], rollout.keys[states.rollout])
             has_supervision = self.supervision.count(states, view.revealed) > 0
             if has_supervision.any():
-                self._learn(states[has_supervision], view[has_supervision], prompts, len(batch))
+                learnt.append(
+                    self._learn(states[has_supervision], view[has_supervision], prompts, len(batch))
+                )
+        if learnt:
+            self.log_step({key: sum(each[key] for each in learnt) / len(learnt) for key in learnt[0]})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A moving average is part of the run."""
+        checkpoint["teacher_weights"] = self.teacher_weights.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes it back."""
+        self.teacher_weights.restore(checkpoint["teacher_weights"])
 
     def _chunks(self, rollout: RolloutBatch) -> Iterator[VisitedStates]:
         """The visited states of the rollouts to learn from, cut in time into `updates_per_rollout` parts."""
@@ -84,27 +98,30 @@ class DOPSD(Method):
         for chunk in range(chunks):
             yield states[wanted & (part == chunk)]
 
-    def _learn(self, states: VisitedStates, view: TeacherView, prompts: Prompts, rollouts: int) -> None:
-        """One optimizer step on these states, in micro-batches whose gradients add up to those of the whole."""
+    def _learn(
+        self, states: VisitedStates, view: TeacherView, prompts: Prompts, rollouts: int
+    ) -> dict[str, float]:
+        """One optimizer step on these states, in micro-batches that add up to the whole; returns what to log."""
         weights = self._state_weights(states, rollouts)
         totals: list[Float[Tensor, "5"]] = []
         norm = self.update(self._losses(states, view, prompts, weights, totals))
         self.teacher_weights.after_update()
         loss, divergence, overlap, entropy, weight = torch.stack(totals).sum(0).tolist()
-        self.log_step(
-            {
-                "train/loss": loss,
-                "train/gradient_norm": norm,
-                "train/states": float(len(states)),
-                "distill/divergence": divergence,
-                "distill/clipped_fraction": 1 - loss / divergence if divergence > 0 else 0.0,
-                "distill/top_k_overlap": overlap / weight,
-                "distill/entropy": entropy / weight,
-            }
-        )
+        return {
+            "train/loss": loss,
+            "train/gradient_norm": float(norm),
+            "train/states": float(len(states)),
+            "distill/divergence": divergence,
+            "distill/clipped_fraction": 1 - loss / divergence if divergence > 0 else 0.0,
+            "distill/top_k_overlap": overlap / weight,
+            "distill/entropy": entropy / weight,
+        }
 
     def _state_weights(self, states: VisitedStates, rollouts: int) -> Float[Tensor, "S"]:
-        """Mean over the states of a trajectory, then over the trajectories (or over all rollouts of the batch)."""
+        """Mean over the supervised states of a trajectory, then over trajectories (or all rollouts of the batch).
+
+        A state in which the teacher was shown every candidate has nothing to learn from and does not count.
+        """
         _, trajectory, states_in = states.rollout.unique(return_inverse=True, return_counts=True)
         trajectories = len(states_in) if self.learning.average_over == "learned" else rollouts
         return 1.0 / (states_in[trajectory] * trajectories)

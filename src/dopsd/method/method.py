@@ -1,5 +1,6 @@
 """What all training methods share: the student, its optimizer, and one update from accumulated gradients."""
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
@@ -72,15 +73,20 @@ class Method(L.LightningModule, ABC):
             self.manual_backward(loss)
         parameters = [p for p in self.network.parameters() if p.grad is not None]
         norm = nn.utils.clip_grad_norm_(parameters, self._gradient_clip)
-        optimizer.step()
-        cast(LambdaLR, self.lr_schedulers()).step()
+        if torch.isfinite(norm):
+            optimizer.step()
+        else:
+            warnings.warn(f"gradient norm {float(norm)}: this update is left out", stacklevel=2)
         return norm
 
     def log_step(self, values: dict[str, float | Tensor]) -> None:
         """Write one row of metrics for this training step."""
         self.log_dict({k: float(v) for k, v in values.items()}, on_step=True, on_epoch=False, batch_size=1)
 
-    @torch.no_grad()
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """The schedule counts training steps, whatever number of updates each of them made."""
+        cast(LambdaLR, self.lr_schedulers()).step()
+
     def on_train_start(self) -> None:
         """Train mode switches LoRA's dropout on: a loaded network comes in evaluation mode."""
         self.network.train()

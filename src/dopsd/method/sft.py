@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from dopsd.diffusion.choose import columns_of
+from dopsd.diffusion.choose import choose, columns_of
 from dopsd.diffusion.noise import derive, example_keys, uniform
 from dopsd.diffusion.prompts import Prompts
 from dopsd.method.method import Method
@@ -18,11 +18,15 @@ _RATIO_NOISE, _MASK_NOISE = 4, 5
 
 
 class SFT(Method):
-    """Cross-entropy on masked response tokens: mask ratio t ~ U(0, 1), weight 1/t, the prompt is never masked."""
+    """Cross-entropy on masked response tokens: mask ratio t ~ U(0, 1), weight 1/t, the prompt is never masked.
 
-    def __init__(self, *, gen_length: int, smallest_ratio: float = 0.001, **shared: Any):
+    In the form with an exact count (LLaDA, eq. 14): k ~ U{1..L} positions are masked and each weighs 1/k. The expected
+    loss is the same, without the rare rows of a huge 1/t.
+    """
+
+    def __init__(self, *, gen_length: int, **shared: Any):
         super().__init__(**shared)
-        self.gen_length, self.smallest_ratio = gen_length, smallest_ratio
+        self.gen_length = gen_length
 
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """One optimizer step on a batch of (prompt, solution) pairs; those that do not fit are counted and left out."""
@@ -34,40 +38,38 @@ class SFT(Method):
         draws = [draw for draw, _ in fitting]
         prompts = self.chat.prompts(draw.example for draw in draws).to(self.device)
         finished = self._canvases([response for _, response in fitting])
-        ratio, masked = self._corrupt(example_keys(self.seed, [d.number for d in draws], device=self.device))
+        masked = self._masked(example_keys(self.seed, [draw.number for draw in draws], device=self.device))
         losses: list[Tensor] = []
-        norm = self.update(self._losses(prompts, finished, ratio, masked, losses))
+        norm = self.update(self._losses(prompts, finished, masked, losses))
         self.log_step({"train/loss": torch.stack(losses).sum(), "train/gradient_norm": norm})
 
     def _losses(
         self,
         prompts: Prompts,
         finished: Int[Tensor, "B L"],
-        ratio: Float[Tensor, "B"],
         masked: Bool[Tensor, "B L"],
         losses: list[Tensor],
     ) -> Iterator[Tensor]:
-        """The loss of each micro-batch: mean over rows and canvas of cross-entropy / t."""
+        """The loss of each micro-batch: mean over rows of the mean cross-entropy at the row's masked positions."""
         width = prompts.tokens.shape[1] + self.gen_length
         for rows in self.micro_batches(len(prompts), width):
             columns, real = columns_of(masked[rows], int(masked[rows].sum(-1).max()))
             canvas = finished[rows].masked_fill(masked[rows], self.chat.special.mask_id)
             part = prompts[rows]
             at = columns + part.tokens.shape[1]
-            logits = self.network(*part.followed_by(canvas), at=at).float()
-            wrong = cross_entropy(logits[real], finished[rows].gather(1, columns)[real], reduction="none")
-            weight = (1 / ratio[rows])[:, None].expand_as(real)[real]
-            loss = (wrong * weight).sum() / finished.numel()
+            logits = self.network(*part.followed_by(canvas), at=at)[real].float()
+            wrong = cross_entropy(logits, finished[rows].gather(1, columns)[real], reduction="none")
+            weight = (1 / real.sum(1, keepdim=True)).expand_as(real)[real]
+            loss = (wrong * weight).sum() / len(prompts)
             losses.append(loss.detach())
             yield loss
 
-    def _corrupt(self, keys: Int[Tensor, "B"]) -> tuple[Float[Tensor, "B"], Bool[Tensor, "B L"]]:
-        """Each row's mask ratio and which canvas positions are masked; a row always has at least one."""
-        ratio = uniform(derive(keys, _RATIO_NOISE)).clamp(min=self.smallest_ratio)
+    def _masked(self, keys: Int[Tensor, "B"]) -> Bool[Tensor, "B L"]:
+        """Which canvas positions of each row are masked: 1 to L of them, every number as likely."""
+        count = (uniform(derive(keys, _RATIO_NOISE)) * self.gen_length).long() + 1
         columns = torch.arange(self.gen_length, device=keys.device)
-        noise = uniform(derive(derive(keys, _MASK_NOISE)[:, None], columns))
-        masked = (noise < ratio[:, None]) | (noise == noise.amin(1, keepdim=True))
-        return ratio.float(), masked
+        score = uniform(derive(derive(keys, _MASK_NOISE)[:, None], columns))
+        return choose(score, among=torch.ones_like(score, dtype=torch.bool), count=count)
 
     def _response(self, draw: Draw) -> list[int]:
         if draw.example.solution is None:

@@ -5,7 +5,8 @@ from random import Random
 from typing import overload
 
 from dopsd.task.answer import write_response
-from dopsd.task.countdown import Countdown, worked_response
+from dopsd.task.countdown import Countdown
+from dopsd.task.countdown_puzzles import worked_response
 from dopsd.task.expression import random_guess
 from dopsd.task.sudoku import Sudoku
 from dopsd.task.task import Example, Split, Task, Verdict, check_integer, check_share, check_split

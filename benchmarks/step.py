@@ -1,0 +1,125 @@
+"""One whole d-OPSD step on this machine beside the same step done the straightforward way: `make bench`.
+
+Writes benchmarks/results/cpu.json and prints a table. Figures of a pair are taken in one run, in turn, with the same
+threads; each configuration runs in a process of its own so that its peak memory is its own.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from reference import reference_step
+from rich.console import Console
+from rich.table import Table
+from setup import load, wide_vocabulary
+
+from dopsd.memory import peak_memory_gb
+
+RESULTS = Path(__file__).parent / "results" / "cpu.json"
+DEMO = ["task=countdown", "prompts_per_step=16"]
+WIDE = [*DEMO, "model.init=random", "prompts_per_step=4", "max_attempts=1", "learning.learn_from=all"]
+
+
+def main() -> None:
+    """Run both configurations both ways and write what came out."""
+    demo = {way: in_own_process("demo", way) for way in ("dopsd", "reference")}
+    wide = {way: in_own_process("large_vocab", way) for way in ("dopsd", "reference")}
+    results = {
+        "machine": {"cpu": cpu_name(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "demo": compared(demo),
+        "large_vocab": compared(wide),
+        "shares": demo["dopsd"]["shares"],
+    }
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    show(results)
+
+
+def measure(configuration: str, way: str, repetitions: int = 3) -> dict:
+    """Seconds and trajectories of one step (the median of a few), and the peak memory of this process."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = [f"model.path={wide_vocabulary(Path(directory))}"] if configuration == "large_vocab" else []
+        method, batch = load([*(WIDE if path else DEMO), *path])
+    step: Callable[[], object] = {
+        "dopsd": lambda: method.training_step(batch, 0),
+        "reference": lambda: (
+            method.update([torch.tensor(0.0, requires_grad=True)]) and reference_step(method, batch)
+        ),
+    }[way]
+    seconds = [timed(step) for _ in range(repetitions + 1)][1:]
+    measured = {
+        "step_s": statistics.median(seconds),
+        "prompts": len(batch),
+        "peak_memory_gb": peak_memory_gb(),
+    }
+    if way == "dopsd":
+        clock = method.clock.read()
+        whole = sum(seconds) * (repetitions + 1) / repetitions
+        measured["shares"] = {part: s / whole for part, s in clock.items()}
+        measured["shares"]["rest"] = 1 - sum(measured["shares"].values())
+    return measured
+
+
+def timed(step: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def in_own_process(configuration: str, way: str) -> dict:
+    """The measurement as another process takes it."""
+    command = [sys.executable, __file__, configuration, way]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def compared(measured: dict[str, dict]) -> dict:
+    """Both ways side by side."""
+    ours, reference = measured["dopsd"], measured["reference"]
+    return {
+        "speedup": reference["step_s"] / ours["step_s"],
+        "memory_ratio": reference["peak_memory_gb"] / ours["peak_memory_gb"],
+        "trajectories_per_s": {way: m["prompts"] / m["step_s"] for way, m in measured.items()},
+        "peak_memory_gb": {way: m["peak_memory_gb"] for way, m in measured.items()},
+    }
+
+
+def show(results: dict) -> None:
+    """The table."""
+    table = Table(title=f"One d-OPSD step, {results['machine']['threads']} threads")
+    for column in ("configuration", "way", "prompts/s", "speed-up", "peak memory GB"):
+        table.add_column(column)
+    for name in ("demo", "large_vocab"):
+        entry = results[name]
+        for way in ("reference", "dopsd"):
+            speedup = f"{entry['speedup']:.1f} x" if way == "dopsd" else ""
+            rate, memory = entry["trajectories_per_s"][way], entry["peak_memory_gb"][way]
+            table.add_row(name, way, f"{rate:.2f}", speedup, f"{memory:.2f}")
+    Console().print(table)
+    Console().print(
+        "shares of a step: " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in results["shares"].items())
+    )
+
+
+def cpu_name() -> str:
+    """What /proc/cpuinfo calls the processor, or what Python does."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        sys.stdout.write(json.dumps(measure(*sys.argv[1:])) + "\n")
+    else:
+        main()

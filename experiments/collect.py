@@ -1,0 +1,87 @@
+"""Gathers the runs of a sweep: `python experiments/collect.py multirun/... experiments/NAME`.
+
+Writes results.json (each run's summary and dev curve) and curves.png there, and prints the table for the README.
+"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+KEYS = (
+    "task",
+    "seed",
+    "arms",
+    "overrides",
+    "optimizer_steps",
+    "completions",
+    "base",
+    "best",
+    "final",
+    "wall_s",
+    "versions",
+)
+
+
+def main(runs: Path, experiment: Path) -> None:
+    """Read every summary.json below `runs`; refuse where there is none."""
+    files = sorted(runs.rglob("summary.json"))
+    if not files:
+        sys.exit(f"collect: {runs}: must hold at least one finished run (a summary.json)")
+    results = [read(file) for file in files]
+    (experiment / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    draw(results, experiment / "curves.png")
+    sys.stdout.write(table(results))
+
+
+def read(file: Path) -> dict:
+    """One run: the figures of its summary, and dev accuracy over training steps."""
+    summary = json.loads(file.read_text())
+    with (file.parent / "metrics.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row.get("eval/accuracy")]
+    curve = [[int(float(row["step"])), float(row["eval/accuracy"])] for row in rows]
+    return {**{key: summary[key] for key in KEYS}, "dev": curve}
+
+
+def table(results: list[dict]) -> str:
+    """One row a run, in Markdown."""
+    lines = ["| overrides | base | best on dev | final | s |", "|---|---|---|---|---|"]
+    for run in results:
+        name = " ".join(run["overrides"]) or "(defaults)"
+        cells = [
+            interval(run["base"]),
+            f"{interval(run['best'])}, step {run['best']['step']}",
+            interval(run["final"]),
+        ]
+        lines.append(f"| `{name}` | {' | '.join(cells)} | {run['wall_s']:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def interval(part: dict) -> str:
+    """`41.0 [37.0, 45.0]`, in percent."""
+    return f"{100 * part['accuracy']:.1f} [{100 * part['low']:.1f}, {100 * part['high']:.1f}]"
+
+
+def draw(results: list[dict], file: Path) -> None:
+    """Dev accuracy of every run over training steps."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for run in results:
+        axes.plot(*zip(*run["dev"], strict=True), marker="o", markersize=3, label=" ".join(run["overrides"]))
+    axes.set_xlabel("training step")
+    axes.set_ylabel("dev accuracy")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e6e6e6")
+    axes.legend(fontsize=8, frameon=False)
+    figure.savefig(file, dpi=150, format="png")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python experiments/collect.py RUNS EXPERIMENT")
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,41 @@
+"""What an entry does, once its config is composed: plan, load, measure, train, and leave the files."""
+
+import logging
+import warnings
+
+from dopsd.job.chosen import Chosen, report
+from dopsd.job.curve import draw_curve
+from dopsd.job.display import Display
+from dopsd.job.examiner import Examiner
+from dopsd.job.fitting import Fitted, fit
+from dopsd.job.plan import Plan
+from dopsd.job.run_directory import RunDirectory
+from dopsd.job.student import Student
+from dopsd.job.summary import Tested, summarise, test_weights, title_of
+
+__all__ = [
+    "Chosen",
+    "Display",
+    "Examiner",
+    "Fitted",
+    "Plan",
+    "RunDirectory",
+    "Student",
+    "Tested",
+    "draw_curve",
+    "fit",
+    "report",
+    "summarise",
+    "test_weights",
+    "title_of",
+]
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notes on hardware and tips
+for message in (
+    ".*does not have many workers.*",  # a step costs seconds, its prompts nothing
+    ".*in eval mode at the start of training.*",  # Method.on_train_start switches to train mode
+    ".*'set_vital' is deprecated.*",
+    ".*LeafSpec.* is deprecated.*",
+    ".*is_gradient_checkpointing. is deprecated.*",
+):
+    warnings.filterwarnings("ignore", message=message)

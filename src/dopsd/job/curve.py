@@ -1,0 +1,76 @@
+"""curve.png: held-out accuracy with its 95 % band, and the loss, over training steps."""
+
+from collections.abc import Sequence
+from textwrap import fill, shorten
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from dopsd.callbacks.held_out import Checked
+from dopsd.evaluation.interval import Interval
+from dopsd.job.metrics_file import read_metrics
+from dopsd.job.run_directory import RunDirectory
+
+_ACCURACY, _LOSS, _QUIET = "#1f5fa8", "#8a5a00", "#777777"
+
+
+def draw_curve(run: RunDirectory, *, title: str, history: Sequence[Checked], base: Interval) -> None:
+    """Dev accuracy above, the loss of metrics.csv below."""
+    figure = Figure(figsize=(7, 5.2), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    _draw_accuracy(above, history, base)
+    _draw_loss(below, read_metrics(run.metrics))
+    above.set_title(fill(shorten(title, 180), 95), loc="left", fontsize=10)
+    below.set_xlabel("training step")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    for axes in (above, below):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+        axes.set_axisbelow(True)
+    figure.align_ylabels()
+    figure.savefig(run.curve, dpi=150, format="png")
+
+
+def _draw_accuracy(axes: Axes, history: Sequence[Checked], base: Interval) -> None:
+    steps = [checked.step for checked in history]
+    accuracies = [checked.accuracy for checked in history]
+    axes.fill_between(
+        steps,
+        [a.low for a in accuracies],
+        [a.high for a in accuracies],
+        color=_ACCURACY,
+        alpha=0.18,
+        linewidth=0,
+    )
+    axes.plot(steps, [a.accuracy for a in accuracies], color=_ACCURACY, marker="o", markersize=4)
+    best = max(history, key=lambda checked: (checked.accuracy.accuracy, -checked.step))
+    axes.annotate(
+        f"{100 * best.accuracy.accuracy:.1f} %",
+        (best.step, best.accuracy.accuracy),
+        xytext=(0, 7),
+        textcoords="offset points",
+        ha="center",
+        color=_ACCURACY,
+    )
+    axes.axhline(base.accuracy, color=_QUIET, linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate(
+        "base (test)",
+        (1, base.accuracy),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, -4),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        color=_QUIET,
+        fontsize=9,
+    )
+    axes.set_ylabel(f"dev accuracy, 95 % band\n(n = {accuracies[0].n})")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.margins(y=0.15)
+
+
+def _draw_loss(axes: Axes, rows: Sequence[dict[str, float]]) -> None:
+    points = [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row]
+    axes.plot([step for step, _ in points], [loss for _, loss in points], color=_LOSS, linewidth=1.2)
+    axes.set_ylabel("loss")

@@ -1,0 +1,96 @@
+"""The training itself: Lightning's loop around a method, with held-out accuracy and a resume point beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers.logger import Logger
+from omegaconf import DictConfig, OmegaConf
+from torchdata.stateful_dataloader import StatefulDataLoader
+
+from dopsd.callbacks.held_out import Checked, HeldOut
+from dopsd.callbacks.measures import Measures
+from dopsd.callbacks.resume_point import ResumePoint
+from dopsd.callbacks.training_bar import TrainingBar
+from dopsd.config.saved import written_out
+from dopsd.job.examiner import Examiner
+from dopsd.job.loggers import close
+from dopsd.job.metrics_file import MetricsFile
+from dopsd.job.plan import Plan
+from dopsd.job.run_directory import RunDirectory
+from dopsd.job.student import Student
+from dopsd.method.method import Method
+from dopsd.stream import TrainingStream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What training leaves besides the weights."""
+
+    optimizer_steps: int
+    history: Sequence[Checked]
+    best_step: int
+    measures: Measures
+
+
+def fit(
+    method: Method,
+    student: Student,
+    run: RunDirectory,
+    examiner: Examiner,
+    *,
+    config: DictConfig,
+    started: float,
+) -> Fitted:
+    """Trains the student in place, from the run's resume point where it has one."""
+    plan = student.plan
+    settings = plan.settings
+    torch.manual_seed(settings.seed)  # for dropout; everything else draws from streams of its own
+    measures = Measures(started=started)
+    resume_point = ResumePoint(run.resume_point, every=settings.eval_every, last=settings.max_steps)
+    with examiner.display.bar("training", settings.max_steps) as advance:
+        bar = TrainingBar(advance)
+        held_out = HeldOut(
+            evaluate_dev=lambda: examiner(student, "dev", f"dev, step {bar.step}"),
+            every=settings.eval_every,
+            best_directory=run.weights("best"),
+        )
+        callbacks = [measures, bar, held_out, resume_point]
+        trainer = plan.make_trainer(callbacks=callbacks, logger=_loggers(plan, run, config))
+        _run(trainer, method, _loader(plan), run)
+    close(trainer.loggers)
+    student.network.to(plan.device)  # Lightning takes it back to the CPU
+    return Fitted(
+        optimizer_steps=trainer.global_step,
+        history=held_out.history,
+        best_step=held_out.best.step,
+        measures=measures,
+    )
+
+
+def _run(
+    trainer: L.Trainer, method: L.LightningModule, loader: StatefulDataLoader, run: RunDirectory
+) -> None:
+    ckpt_path = run.resume_point if run.resume_point.exists() else None
+    try:
+        trainer.fit(method, loader, ckpt_path=ckpt_path, weights_only=True)
+    except SystemExit:
+        if trainer.interrupted:  # Lightning's own way of leaving after Ctrl-C
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _loader(plan: Plan) -> StatefulDataLoader:
+    settings = plan.settings
+    length = settings.max_steps * settings.prompts_per_step
+    stream = TrainingStream(plan.task.examples("train"), length=length, seed=settings.seed)
+    return StatefulDataLoader(stream, batch_size=settings.prompts_per_step, collate_fn=list)
+
+
+def _loggers(plan: Plan, run: RunDirectory, config: DictConfig) -> list[Logger]:
+    loggers: list[Logger] = [MetricsFile(run.metrics)]
+    if plan.logger is not None:
+        loggers.append(plan.logger(save_dir=str(run.path)))
+        loggers[-1].log_hyperparams(OmegaConf.to_container(written_out(config)))  # pyright: ignore
+    return loggers

@@ -1,0 +1,91 @@
+"""summary.json: a run in figures."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from omegaconf import DictConfig
+
+from dopsd import __version__
+from dopsd.evaluation.interval import Interval
+from dopsd.job.examiner import Examiner
+from dopsd.job.fitting import Fitted
+from dopsd.job.run_directory import RunDirectory
+from dopsd.job.student import Student
+from dopsd.memory import peak_memory_gb
+
+_PACKAGES = ("torch", "lightning", "transformers", "peft", "hydra-core")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """The test accuracy of the weights after a training step."""
+
+    step: int
+    accuracy: Interval
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat, as it stands in the summary."""
+        return {**asdict(self.accuracy), "step": self.step}
+
+
+def test_weights(
+    student: Student, run: RunDirectory, examiner: Examiner, *, base: Interval, fitted: Fitted
+) -> tuple[Tested, Tested]:
+    """The best weights (chosen on dev) and the final ones, each scored on test; final weights and samples are saved."""
+    student.save(run.weights("final"))
+    last = student.plan.settings.max_steps
+    evaluation = examiner(student, "test", f"final (step {last}), test")
+    run.write_samples(evaluation.samples)
+    final = Tested(step=last, accuracy=evaluation.accuracy)
+    if fitted.best_step == last:
+        return final, final
+    if fitted.best_step == 0:
+        return Tested(step=0, accuracy=base), final
+    best = student.with_weights(run.weights("best"))
+    evaluation = examiner(best, "test", f"best (step {fitted.best_step}), test")
+    return Tested(step=fitted.best_step, accuracy=evaluation.accuracy), final
+
+
+def summarise(
+    config: DictConfig, *, base: Interval, best: Tested, final: Tested, fitted: Fitted
+) -> dict[str, Any]:
+    """What summary.json holds; accuracies are on the test split, `best` was chosen on dev."""
+    arms: Mapping[str, str | None] = config.command.arms
+    return {
+        **{group: arms[group] for group in ("task", "model", "method")},
+        "arms": dict(arms),
+        "overrides": list(config.command.overrides),
+        "seed": config.seed,
+        "optimizer_steps": fitted.optimizer_steps,
+        "training_steps": final.step,
+        "completions": fitted.measures.completions,
+        "base": asdict(base),
+        "best": best.as_dict(),
+        "final": final.as_dict(),
+        "wall_s": round(fitted.measures.wall_s, 3),
+        "training_s": round(fitted.measures.seconds, 3),
+        "trajectories_per_s": round(fitted.measures.trajectories_per_s, 3),
+        "peak_memory_gb": round(peak_memory_gb(), 3),
+        "versions": versions(),
+    }
+
+
+def title_of(config: DictConfig) -> str:
+    """A run in one line: what it was and what was changed."""
+    arms = config.command.arms
+    return " ".join([f"{arms.method}, {arms.model}, {arms.task}", *config.command.overrides])
+
+
+def versions() -> dict[str, str]:
+    """Of this project, of Python and of what numbers depend on."""
+    return {"dopsd": __version__, "python": platform.python_version(), **{p: _version(p) for p in _PACKAGES}}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,77 @@
+"""Countdown answers: every number once and exactly the target."""
+
+import re
+from dataclasses import dataclass
+
+from dopsd.task.answer import read_answer
+from dopsd.task.arithmetic import evaluate
+from dopsd.task.expression import OPERATIONS
+from dopsd.task.grading.field_reading import first_tagged, last_boxed, without_tail
+from dopsd.task.grading.python_arithmetic import MAX_LENGTH, python_value
+from dopsd.task.task import Verdict
+
+WRONG = Verdict(accepted=False, score=0.0)
+RIGHT = Verdict(accepted=True, score=1.0)
+_OPERATORS = (("\\div", "/"), ("\\times", "*"), ("\\cdot", "*"))
+_ARITHMETIC = "0123456789+-*/() "
+_EQUATION = re.compile(r"[0-9+\-*/() ]=[0-9. ]")
+_NUMBER = re.compile(r"[0-9]+")
+_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CountdownGold:
+    """What a response is judged by: the numbers as shown, the target and the operators allowed."""
+
+    numbers: tuple[int, ...]
+    target: int
+    operations: str = OPERATIONS
+
+
+def strict(gold: CountdownGold, response: str) -> Verdict:
+    """Judge the last answer by exact rational arithmetic."""
+    try:
+        result = evaluate(read_answer(response) or "")
+    except ValueError:
+        return WRONG
+    right = (
+        result.value == gold.target
+        and sorted(result.numbers) == sorted(gold.numbers)
+        and result.operators <= set(gold.operations)
+    )
+    return RIGHT if right else WRONG
+
+
+def field(gold: CountdownGold, response: str) -> Verdict:
+    """Judge the last box, or a first equation anywhere, by the numbers in it and its floating-point value."""
+    expression = _field_expression(without_tail(response))
+    if len(expression) > MAX_LENGTH:
+        return WRONG
+    numbers = [int(found) for found in _NUMBER.findall(expression)]
+    if sorted(numbers) != sorted(gold.numbers):
+        return WRONG
+    try:
+        right = abs(python_value(expression) - gold.target) < _TOLERANCE
+    except ValueError:
+        return WRONG
+    return RIGHT if right else WRONG
+
+
+def _field_expression(response: str) -> str:
+    text = last_boxed(response)
+    if text is None:
+        text = first_tagged(response)
+    if text is None:
+        text = response
+    for latex, operator in _OPERATORS:
+        text = text.replace(latex, operator)
+    return _left_side(text) or text
+
+
+def _left_side(text: str) -> str | None:
+    """The arithmetic before the first `= number` that has any."""
+    equals = _EQUATION.search(text)
+    if equals is None:
+        return None
+    before = text[max(equals.start() - MAX_LENGTH, 0) : equals.start() + 1]
+    return before[len(before.rstrip(_ARITHMETIC)) :].strip()

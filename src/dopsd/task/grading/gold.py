@@ -1,0 +1,78 @@
+"""The gold answers of records and of generation files, in the form that the graders want."""
+
+import re
+from fractions import Fraction
+
+from dopsd.task.grading.countdown import CountdownGold
+from dopsd.task.grading.sudoku import SudokuGold
+from dopsd.task.sudoku_grids import is_solved
+
+_PUZZLE = re.compile(r"(?<!\d)[0-4]{16}(?!\d)")
+_MAX_LENGTH = 300  # characters
+
+
+class GoldError(ValueError):
+    """A gold answer that cannot be read: such a row cannot be graded."""
+
+
+def number_gold(value: object) -> Fraction:
+    """A number, or a text that ends in `#### number` or is one; thousands commas and a dollar sign are dropped."""
+    text = str(value).rpartition("####")[2].strip().replace(",", "").removeprefix("$")
+    if value is None or isinstance(value, bool) or len(text) > _MAX_LENGTH or "e" in text.lower():
+        raise GoldError(f"{_short(value)} is not a number")
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise GoldError(f"{_short(value)} is not a number") from error
+
+
+def math_gold(value: object) -> str:
+    """A mathematical answer in LaTeX."""
+    text = value.strip() if isinstance(value, str) else str(value) if isinstance(value, int | float) else ""
+    if not text or len(text) > _MAX_LENGTH or isinstance(value, bool):
+        raise GoldError(f"{_short(value)} is not an answer")
+    return text
+
+
+def countdown_gold(numbers: object, target: object, operations: str = "+-*/") -> CountdownGold:
+    """Numbers as a list or a text with commas, and a target."""
+    parts = re.split(r"[,\s]+", numbers.strip(" []")) if isinstance(numbers, str) else numbers
+    try:
+        values = tuple(_integer(part) for part in parts)  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
+        return CountdownGold(numbers=values, target=_integer(target), operations=operations)
+    except (TypeError, ValueError) as error:
+        raise GoldError(f"numbers {_short(numbers)} and target {_short(target)} are no puzzle") from error
+
+
+def sudoku_gold(puzzle: object, solution: object) -> SudokuGold:
+    """A puzzle of 16 digits (0 is a blank) and a solved grid that it leads to."""
+    given, solved = _cells(puzzle), _cells(solution)
+    fits = len(given) == len(solved) == 16 and all(a in ("0", b) for a, b in zip(given, solved, strict=True))
+    if not fits or not set(given) <= set("01234") or not is_solved(solved):
+        raise GoldError(f"{_short(puzzle)} with solution {_short(solution)} is no puzzle")
+    return SudokuGold(puzzle=given, solution=solved)
+
+
+def puzzle_in(question: str) -> str:
+    """The first 16 cells written in a question."""
+    found = _PUZZLE.search(question)
+    if found is None:
+        raise GoldError(f"no puzzle of 16 cells stands in {_short(question)}")
+    return found[0]
+
+
+def _integer(value: object) -> int:
+    text = str(value).strip().removesuffix(".0")
+    if not re.fullmatch(r"-?[0-9]{1,12}", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _cells(value: object) -> str:
+    """The cells as text; a table may have read them as a number and lost zeros in front."""
+    return f"{value:016d}" if isinstance(value, int) else re.sub(r"\s", "", str(value))
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

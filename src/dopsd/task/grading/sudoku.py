@@ -1,0 +1,95 @@
+"""Sudoku answers: a grid that keeps the givens and the rules, and how many blanks are right."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dopsd.task.answer import END_TOKENS, read_answer
+from dopsd.task.grading.field_reading import without_tail
+from dopsd.task.sudoku_grids import CELLS, is_solved
+from dopsd.task.task import Verdict
+
+_SEPARATORS = re.compile(r"[\s,;|\[\]&\\-]+")
+_GRID = re.compile(r"[0-9]{16}")
+_FENCED = re.compile(r"```([0-9\s]{1,200})```")
+_CLOSING = re.compile("|".join(map(re.escape, (*END_TOKENS, "</answer>"))))
+_ENDING = re.compile("|".join(map(re.escape, END_TOKENS)))
+_LONE_GRID = re.compile(r"\b[0-9]{16}\b")
+FIELD_ACCEPTS = 0.25  # the score from which the field trains on an answer; one digit 16 times reaches it
+_MAX_ANSWER = 2000  # characters
+_MAX_GAP = 200  # characters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SudokuGold:
+    """What a response is judged by: the puzzle (0 is a blank) and one solution, 16 digits row by row."""
+
+    puzzle: str
+    solution: str
+
+    @property
+    def blanks(self) -> list[int]:
+        """The cells to fill."""
+        return [cell for cell, given in enumerate(self.puzzle) if given == "0"]
+
+
+def strict(gold: SudokuGold, response: str) -> Verdict:
+    """Judge the last answer by the rules: any valid completion is right; `extra` has the share of blanks too."""
+    grid = _SEPARATORS.sub("", read_answer(response) or "")
+    if not _GRID.fullmatch(grid):
+        exact = cells = 0.0
+    else:
+        exact = float(_is_completion(gold, grid))
+        cells = exact or _cell_accuracy(gold, grid)
+    return Verdict(accepted=exact == 1, score=exact, extra={"exact": exact, "cells": cells})
+
+
+def field(gold: SudokuGold, response: str) -> Verdict:
+    """Score the first answer, cut or filled up to 16 cells, by the share of blanks that agree with the solution."""
+    grid = "".join(_field_grid(without_tail(response))[:_MAX_ANSWER].split())[:CELLS].ljust(CELLS, "0")
+    cells = _cell_accuracy(gold, grid)
+    extra = {"exact": float(cells == 1), "cells": cells}
+    return Verdict(accepted=cells >= FIELD_ACCEPTS, score=cells, extra=extra)
+
+
+def constant_digit_accuracy(golds: Sequence[SudokuGold]) -> float:
+    """Chance level: the cell accuracy of the best answer that is one digit 16 times."""
+    blanks = sum(len(gold.blanks) for gold in golds)
+    right = [sum(gold.solution[cell] == digit for gold in golds for cell in gold.blanks) for digit in "1234"]
+    return max(right) / max(blanks, 1)
+
+
+def _is_completion(gold: SudokuGold, grid: str) -> bool:
+    keeps_givens = all(given in ("0", digit) for given, digit in zip(gold.puzzle, grid, strict=True))
+    return keeps_givens and is_solved(grid)
+
+
+def _cell_accuracy(gold: SudokuGold, grid: str) -> float:
+    blanks = gold.blanks
+    return sum(grid[cell] == gold.solution[cell] for cell in blanks) / max(len(blanks), 1)
+
+
+def _field_grid(response: str) -> str:
+    """A fenced block in the answer, else the answer, else what follows it, else 16 digits anywhere."""
+    _, opened, inside = response.partition("<answer>")
+    fenced = _FENCED.search(inside)
+    if fenced and fenced[1].strip():
+        return fenced[1]
+    answer = _CLOSING.split(inside, maxsplit=1)[0].strip()
+    if opened and answer:
+        return answer
+    _, _, behind = response.partition("</answer>")
+    behind = _ENDING.split(behind, maxsplit=1)[0].strip()
+    if behind:
+        return behind
+    return _grid_before_closing(response) or "".join(_LONE_GRID.findall(response)[:1])
+
+
+def _grid_before_closing(response: str) -> str | None:
+    closed = response.find("</answer>")
+    while closed >= 0:
+        grid = response[max(closed - _MAX_GAP, 0) : closed].rstrip()[-CELLS:]
+        if _GRID.fullmatch(grid):
+            return grid
+        closed = response.find("</answer>", closed + 1)
+    return None

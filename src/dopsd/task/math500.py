@@ -1,0 +1,104 @@
+"""MATH, with the 500 problems of MATH500 held out as test."""
+
+from collections.abc import Mapping
+
+from dopsd.task.answer import last_boxed, write_response
+from dopsd.task.grading.gold import math_gold
+from dopsd.task.grading.graders import GraderName
+from dopsd.task.published import open_source
+from dopsd.task.row_task import RowTask
+from dopsd.task.source.held_out import drawn
+from dopsd.task.source.hub import Hub, HubSplit
+from dopsd.task.source.row import Row
+
+INSTRUCTION = (
+    "Solve this mathematics problem. Work it out step by step between <reasoning> and </reasoning>, "
+    "then give only the final answer, in LaTeX where it is no plain number, as <answer>\\boxed{answer}</answer>."
+)
+_MATH = "EleutherAI/hendrycks_math"
+_SUBJECTS = (
+    *("algebra", "counting_and_probability", "geometry", "intermediate_algebra", "number_theory"),
+    *("prealgebra", "precalculus"),
+)
+
+
+class Math500(RowTask):
+    """Rows of problem and solution; the answer is a column of its own or the last box of the solution."""
+
+    name = "math500"
+    fields = ("question",)
+
+    def __init__(
+        self,
+        *,
+        source: str = "hub",
+        path: str | None = None,
+        dev: int = 500,
+        limit: int | None = None,
+        grader: GraderName = "strict",
+        prompt_template: str | None = None,
+    ) -> None:
+        """Raises ValueError for a value out of range or data that cannot be read."""
+        opened = open_source(
+            source,
+            path=path,
+            dev=dev,
+            columns=(("problem", "question"), ("answer", "solution")),
+            key=problem_of,
+            others={"hub": _hub},
+        )
+        super().__init__(opened, limit=limit, grader=grader, prompt_template=prompt_template)
+
+    def gold(self, row: Row) -> str:
+        """The answer in LaTeX."""
+        if row.values.get("answer") is not None:
+            return math_gold(row.get("answer"))
+        return math_gold(last_boxed(str(row.get("solution"))))
+
+    def prompt_fields(self, row: Row, gold: str) -> Mapping[str, object]:
+        """The problem."""
+        return {"question": problem_of(row)}
+
+    def default_prompt(self, fields: Mapping[str, object]) -> str:
+        """The user's message for one problem."""
+        return f"{INSTRUCTION}\nProblem: {fields['question']}"
+
+    def stem(self, row: Row, gold: str) -> str:
+        """A digest of the problem: the same in every file and format."""
+        return drawn(problem_of(row)).hex()
+
+    def solution(self, row: Row, gold: str) -> str | None:
+        """The worked solution in the response format, the answer boxed only at its end."""
+        worked = row.values.get("solution")
+        return None if worked is None else write_response(_unboxed(str(worked)).strip(), gold)
+
+
+def problem_of(row: Row) -> str:
+    """The problem without white space around it."""
+    return str(row.get("problem", "question")).strip()
+
+
+def _unboxed(text: str) -> str:
+    """The text with what stands in its boxes and without the boxes."""
+    opened = text.rfind("\\boxed{")
+    while opened >= 0:
+        start, depth = opened + len("\\boxed{"), 1
+        end = start
+        while depth and end < len(text):
+            depth += (text[end] == "{") - (text[end] == "}")
+            end += 1
+        text = text[:opened] + text[start : end - (depth == 0)] + text[end:]
+        opened = text.rfind("\\boxed{", 0, opened)
+    return text
+
+
+def _hub() -> Hub:
+    """All of MATH but MATH500; what stands in test is taken out of train wherever rows come from."""
+    everything = [
+        HubSplit(name=_MATH, configuration=subject, split=split)
+        for subject in _SUBJECTS
+        for split in ("train", "test")
+    ]
+    return Hub(
+        {"train": everything, "test": [HubSplit(name="HuggingFaceH4/MATH-500", split="test")]}, key=problem_of
+    )

@@ -1,0 +1,113 @@
+"""A task whose examples are made from rows, wherever they come from."""
+
+import logging
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dopsd.task.grading.gold import GoldError
+from dopsd.task.grading.graders import GRADERS, GraderName, check_grader
+from dopsd.task.prompt import PromptTemplate, read_template
+from dopsd.task.source.held_out import drawn
+from dopsd.task.source.row import Row
+from dopsd.task.source.source import Source
+from dopsd.task.task import Example, Split, Task, Verdict, check_integer, check_split
+
+_LISTED = 20  # rows named in a warning
+
+log = logging.getLogger(__name__)
+
+
+class RowTask(Task):
+    """Examples in the order of their rows; a row without a readable gold answer is left out, with a warning."""
+
+    fields: Sequence[str]  # what a prompt template must name
+
+    def __init__(
+        self, source: Source, *, limit: int | None, grader: GraderName, prompt_template: str | None
+    ) -> None:
+        """`limit` keeps that many examples of each split, the same ones whatever the order of the rows."""
+        if limit is not None:
+            check_integer("task.limit", limit, 1)
+        check_grader("task.grader", grader)
+        self.source, self.limit = source, limit
+        self.grader: GraderName = grader
+        self.template = None if prompt_template is None else read_template(prompt_template, self.fields)
+        self._examples: dict[str, list[Example]] = {}
+
+    def examples(self, split: Split) -> Sequence[Example]:
+        """The examples of one split; raises ValueError where the source has none of them."""
+        check_split(split)
+        if split not in self._examples:
+            rows = self.source.rows(split)
+            left_out: list[str] = []
+            examples = list(self._made(split, rows, left_out))
+            self._warn(split, len(rows), left_out, examples)
+            self._examples[split] = self._limited(examples)
+        return self._examples[split]
+
+    def verdict(self, example: Example, response: str) -> Verdict:
+        """Judge the response with the task's grader."""
+        return GRADERS[self.name].verdict(self.grader, example.gold, response)
+
+    @abstractmethod
+    def gold(self, row: Row) -> Any:
+        """What a verdict needs; raises GoldError where the row has nothing that can be read as such."""
+
+    @abstractmethod
+    def prompt_fields(self, row: Row, gold: Any) -> Mapping[str, object]:
+        """What stands in a prompt, by the names in `fields`."""
+
+    @abstractmethod
+    def default_prompt(self, fields: Mapping[str, object]) -> str:
+        """The prompt in the project's own words."""
+
+    @abstractmethod
+    def stem(self, row: Row, gold: Any) -> str:
+        """The end of an example's id: says which problem it is."""
+
+    def solution(self, row: Row, gold: Any) -> str | None:
+        """The worked solution, where the row has one."""
+        return None
+
+    def prompt_with(self, fields: Mapping[str, object]) -> str:
+        """The user's message: the template filled, or else the project's own words."""
+        template: PromptTemplate | None = self.template
+        return self.default_prompt(fields) if template is None else template.fill(fields)
+
+    def _made(self, split: Split, rows: Sequence[Row], left_out: list[str]) -> Iterator[Example]:
+        seen: Counter[str] = Counter()
+        for row in rows:
+            try:
+                gold = self.gold(row)
+            except GoldError as error:
+                left_out.append(f"{row.where}: {error}")
+                continue
+            stem = self.stem(row, gold)
+            seen[stem] += 1
+            repeat = f"#{seen[stem]}" if seen[stem] > 1 else ""
+            yield Example(
+                id=f"{self.name}/{split}/{stem}{repeat}",
+                prompt=self.prompt_with(self.prompt_fields(row, gold)),
+                solution=self.solution(row, gold),
+                gold=gold,
+            )
+
+    def _limited(self, examples: list[Example]) -> list[Example]:
+        if self.limit is None or self.limit >= len(examples):
+            return examples
+        kept = set(sorted((example.id for example in examples), key=drawn)[: self.limit])
+        return [example for example in examples if example.id in kept]
+
+    def _warn(self, split: Split, rows: int, left_out: list[str], examples: list[Example]) -> None:
+        if not left_out:
+            return
+        listed = "; ".join(left_out[:_LISTED])
+        more = f"; and {len(left_out) - _LISTED} more" if len(left_out) > _LISTED else ""
+        message = (
+            f"{len(left_out)} of {rows} {split} rows have no gold answer that can be read: {listed}{more}"
+        )
+        if not examples:
+            raise ValueError(f"task={self.name}: {message}")
+        log.warning("task=%s leaves out what cannot be graded: %s", self.name, message)

@@ -1,0 +1,47 @@
+"""Dev is cut from train, the same rows whatever their order; nothing of test stays in train."""
+
+import logging
+from collections.abc import Callable
+from hashlib import blake2b
+
+from dopsd.task.source.row import Row
+from dopsd.task.source.source import Published, Source
+from dopsd.task.task import Split
+
+log = logging.getLogger(__name__)
+
+
+class HeldOut(Source):
+    """A published data set with a dev split of its own; `key` is the text by which two rows are the same problem."""
+
+    def __init__(self, published: Published, *, key: Callable[[Row], str], dev: int) -> None:
+        self._published, self._key, self._dev = published, key, dev
+
+    def rows(self, split: Split) -> list[Row]:
+        """Test as it is published; train without the problems of test and dev."""
+        if split == "test":
+            return self._published.rows("test")
+        rows = self._without_test(self._published.rows("train"))
+        order = {key: drawn(key) for key in map(self._key, rows)}
+        if self._dev >= len(order):
+            raise ValueError(
+                f"task.dev={self._dev}: must be below {len(order)}, the number of train problems"
+            )
+        dev = set(sorted(order, key=order.__getitem__)[: self._dev])
+        return [row for row in rows if (self._key(row) in dev) == (split == "dev")]
+
+    def _without_test(self, rows: list[Row]) -> list[Row]:
+        if "test" not in self._published.parts():
+            return rows
+        test = set(map(self._key, self._published.rows("test")))
+        kept = [row for row in rows if self._key(row) not in test]
+        if len(kept) < len(rows):
+            log.warning(
+                "%d of %d train rows stand in test too and are left out", len(rows) - len(kept), len(rows)
+            )
+        return kept
+
+
+def drawn(text: str) -> bytes:
+    """A place in a random order that depends on nothing but the text."""
+    return blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=8).digest()

@@ -1,0 +1,55 @@
+"""One run, from its config to its figures: `python -m dopsd.train task=countdown divergence=fkl rho=0.1`."""
+
+import time
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from dopsd.config.saved import planned
+from dopsd.entry.command import command
+from dopsd.entry.composing import CONF
+
+
+def train(config: DictConfig, directory: Path) -> None:
+    """Plan, load, measure, train, measure again, and leave everything in the directory."""
+    from dopsd import job  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
+
+    started = time.perf_counter()
+    plan = job.Plan.of(config)
+    student = job.Student.load(plan)
+    method = student.method()
+    run = job.RunDirectory.open(directory, config)
+    with job.Display() as display, run.interruptible():
+        examiner = job.Examiner(plan=plan, display=display)
+        base = run.remembered("base", lambda: examiner(student, "test", "base, test").accuracy)
+        fitted = job.fit(method, student, run, examiner, config=config, started=started)
+        best, final = job.test_weights(student, run, examiner, base=base, fitted=fitted)
+    summary = job.summarise(config, base=base, best=best, final=final, fitted=fitted)
+    run.write_json("summary.json", summary)
+    job.draw_curve(run, title=job.title_of(config), history=fitted.history, base=base)
+    display.result(
+        f"{config.command.arms.task}, accuracy on test",
+        {
+            "base": base,
+            f"-> best (step {best.step})": best.accuracy,
+            f"-> final (step {final.step})": final.accuracy,
+        },
+        where=run.path,
+    )
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="train")
+def _entry(config: DictConfig) -> None:
+    hydra_config = HydraConfig.get()
+    train(planned(config, hydra_config), Path(config.resume or hydra_config.runtime.output_dir))
+
+
+def main() -> None:
+    """The console script."""
+    command(_entry, "train")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Every config file composes, every node in it builds, and what it shows is what its class takes."""
+
+import re
+from pathlib import Path
+
+import pytest
+from command_line import run, small_model
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from dopsd.config.allowed import parameters_of
+from dopsd.config.build import _locate
+from dopsd.config.saved import planned
+from dopsd.entry.composing import CONF
+from dopsd.job.plan import Plan
+
+FILES = sorted(file.relative_to(CONF).with_suffix("") for file in Path(CONF).rglob("*.yaml"))
+ARMS = [(str(file.parent), file.stem) for file in FILES if file.parent != Path() and file.parts[0] != "hydra"]
+ELSEWHERE = {
+    "trainer": {"gpu", "ddp", "fsdp"},
+    "task": {"gsm8k", "math500"},
+}  # hardware or data that is not here
+GIVEN_LATER = {"network", "chat", "task", "model", "device", "save_dir"}
+
+
+def composed(*overrides: str, entry: str = "train") -> DictConfig:
+    with initialize_config_dir(CONF, version_base="1.3"):
+        config = compose(entry, list(overrides), return_hydra_config=True)
+        return planned(config, config.hydra)
+
+
+def test_every_file_is_an_entry_an_arm_or_hydras_own() -> None:
+    entries = {str(file) for file in FILES if file.parent == Path()}
+    assert entries == {"train", "evaluate", "grade"}
+    assert {group for group, _ in ARMS} <= set(composed().command.arms)
+
+
+@pytest.mark.parametrize(("group", "arm"), ARMS)
+def test_every_arm_composes_and_builds(group: str, arm: str) -> None:
+    config = composed(f"{group}={arm}", "model.init=random")
+    assert config.command.arms[group] == arm
+    if arm in BUILT.get(group, {arm}):
+        Plan.of(config)
+
+
+def test_ddp_on_two_cpu_processes_builds() -> None:
+    Plan.of(composed("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "model.init=random"))
+
+
+@pytest.mark.parametrize(("group", "arm"), ARMS)
+def test_a_node_shows_every_argument_of_its_class(group: str, arm: str) -> None:
+    """What is not in the file could not be changed from the command line."""
+    config = composed(f"{group}={arm}")
+    node = config.get(group)
+    if isinstance(node, DictConfig) and str(node.get("_target_")).startswith("dopsd."):
+        assert set(parameters_of(_locate(node._target_, group))) - GIVEN_LATER <= set(node)
+
+
+def test_parity_arms_set_the_same_switches() -> None:
+    switches = {arm: set(composed(f"parity={arm}").parity) for arm in ("ours", "paper", "code")}
+    assert switches["ours"] == switches["paper"] == switches["code"]
+
+
+def test_every_parity_switch_is_read() -> None:
+    text = "".join(file.read_text() for file in Path(CONF).rglob("*.yaml"))
+    assert set(composed().parity) == set(re.findall(r"\$\{parity\.(\w+)\}", text))
+
+
+def test_overlays_win_over_the_model_and_the_command_line_over_all() -> None:
+    assert composed("model=llada_8b").clip._target_.endswith("PointwiseClip")
+    assert composed("model=llada_8b", "clip=none").clip._target_.endswith("NoClip")
+    assert composed("parity=code", "updates_per_rollout=2").learning.updates_per_rollout == 2
+    assert composed("parity=code").learning.updates_per_rollout == 4
+    assert composed("parity=code").lora.targets == ["q_proj", "k_proj", "v_proj", "up_proj"]
+    assert composed("debug=fast_dev_run", "experiment=embedded_base").max_steps == 1
+
+
+def test_lengths_follow_the_task_and_the_model() -> None:
+    def lengths(*overrides: str) -> tuple[int, int, int]:
+        config = composed(*overrides)
+        return config.gen_length, config.block_length, config.denoising_steps
+
+    assert lengths() == (32, 8, 32)
+    assert lengths("task=sudoku") == (40, 8, 20)
+    assert lengths("task=sudoku", "model=llada_8b") == (256, 32, 128)
+
+
+@pytest.mark.parametrize("entry", ["train", "evaluate"])
+def test_help_names_every_group_and_every_number(entry: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, entry, "--help").out
+    config = composed(entry=entry)
+    assert all(f"{group}: " in text for group, _ in ARMS)
+    own = [str(key) for key in OmegaConf.load(Path(CONF) / f"{entry}.yaml")]
+    numbers = [key for key in own if key in config and not OmegaConf.is_config(config[key])]
+    assert [key for key in numbers if not re.search(rf"\b{key}\b", text)] == []
+
+
+def test_cfg_job_prints_the_config_and_checks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = run(capsys, "train", "--cfg", "job", "rho=0.1", "model.path=/nowhere")
+    assert ran.code == 0
+    assert "rho: 0.1" in ran.out
+
+
+def test_small_model_is_a_model(tmp_path: Path) -> None:
+    Plan.of(composed(small_model(tmp_path / "model"), "model.init=random"))

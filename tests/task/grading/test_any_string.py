@@ -1,0 +1,221 @@
+"""Whatever a model writes gets a verdict, soon, the same with or without end tokens behind it; nothing is executed."""
+
+import time
+from fractions import Fraction
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dopsd.task import Verdict
+from dopsd.task.grading import math_verify
+from dopsd.task.grading.countdown import CountdownGold
+from dopsd.task.grading.graders import GRADER_NAMES, GRADERS
+from dopsd.task.grading.sudoku import SudokuGold
+
+GOLDS = {
+    "countdown": [CountdownGold(numbers=(7, 3, 5), target=22)],
+    "sudoku": [SudokuGold(puzzle="1200340020004021", solution="1234341221434321")],
+    "gsm8k": [Fraction(18), Fraction(-5, 2)],
+    "math500": [
+        "\\frac{1}{2}",
+        "x^2+1",
+        "(1,2]",
+        "2, 3",
+        "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}",
+        "\\text{odd}",
+        "y=2x",
+    ],
+}
+CASES = [(task, grader) for task in GOLDS for grader in GRADER_NAMES]
+PIECES = [
+    *(
+        "<answer>",
+        "</answer>",
+        "\\boxed{",
+        "\\boxed ",
+        "{",
+        "}",
+        "<reasoning>",
+        "```",
+        "<|eot_id|>",
+        "####",
+        "$",
+        "\n",
+        " ",
+    ),
+    *(
+        "\\frac",
+        "\\sqrt",
+        "\\left(",
+        "\\right)",
+        "\\text{",
+        "\\pi",
+        "\\infty",
+        "\\cup",
+        "\\pm",
+        "\\le",
+        "\\sum",
+        "\\int",
+    ),
+    *(
+        "\\begin{pmatrix}",
+        "\\end{pmatrix}",
+        "\\\\",
+        "&",
+        "^",
+        "_",
+        "(",
+        ")",
+        "[",
+        "]",
+        ",",
+        "=",
+        "<",
+        "|",
+        "!",
+        "%",
+        ".",
+    ),
+    *(
+        "1",
+        "18",
+        "99999999",
+        "0",
+        "7",
+        "3",
+        "5",
+        "x",
+        "y",
+        "+",
+        "-",
+        "*",
+        "/",
+        "**",
+        "9**9**9",
+        "1234341221434321",
+        "²",
+        "٣",
+    ),
+    *("__import__('os')", "exit()", "\ud800", "\x00", "e", "1e9", "nan", "inf", "1_000"),
+]
+SALAD = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
+ANYTHING = st.text(max_size=200) | SALAD | SALAD.map("<answer>\\boxed{{{}}}</answer>".format)
+TAIL = st.lists(st.sampled_from(["<|endoftext|>", "<|eot_id|>", " ", "\n", "\t"]), max_size=6).map("".join)
+LONG = [
+    "<|endoftext|>",
+    " ",
+    "1",
+    "\\boxed{",
+    "\\boxed{1}",
+    "<answer>",
+    "</answer>",
+    "`",
+    "=",
+    "```1",
+    "{",
+    "(",
+    "1+",
+    "^9",
+    "\\frac{1}{",
+]
+
+
+@pytest.fixture(autouse=True)
+def no_evaluation(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("executed")
+
+    monkeypatch.setattr("builtins.eval", refuse)
+    monkeypatch.setattr("builtins.exec", refuse)
+
+
+def check(response: str, tail: str, seconds: list[float]) -> None:
+    for task, grader in CASES:
+        for gold in GOLDS[task][hash(response) % len(GOLDS[task]) :][:1]:
+            start = time.thread_time()
+            verdict = GRADERS[task].verdict(grader, gold, response)
+            seconds.append(time.thread_time() - start)
+            assert isinstance(verdict, Verdict)
+            assert 0 <= verdict.score <= 1
+            assert GRADERS[task].verdict(grader, gold, response + tail) == verdict
+
+
+def fuzz(strings: int, monkeypatch) -> None:
+    seconds: list[float] = []
+    asked: list[str] = []
+    monkeypatch.setattr(math_verify._process, "ask", lambda answer, gold: bool(asked.append(answer)))
+
+    @settings(
+        max_examples=strings,
+        suppress_health_check=list(HealthCheck),
+        deadline=None,
+        derandomize=True,
+        database=None,
+    )
+    @given(ANYTHING, TAIL)
+    def every_grader(response, tail):
+        check(response, tail, seconds)
+
+    every_grader()
+    assert sorted(seconds)[int(0.999 * len(seconds))] < 0.010
+    assert len(asked) <= 0.001 * len(seconds)  # what math-verify is asked takes longer
+
+
+def test_two_thousand_strings(monkeypatch):
+    fuzz(2000, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_hundred_thousand_strings(monkeypatch):
+    fuzz(100_000, monkeypatch)
+
+
+@pytest.mark.parametrize("piece", LONG)
+@pytest.mark.parametrize("frame", ["{}", "<answer>{}</answer>", "<answer>\\boxed{{{}}}</answer>"])
+def test_time_grows_with_length_and_no_faster(piece, frame):
+    response = frame.format(piece * (100_000 // len(piece)))
+    for task, grader in CASES:
+        start = time.thread_time()
+        GRADERS[task].verdict(grader, GOLDS[task][0], response)
+        assert time.thread_time() - start < 0.05, (task, grader)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            "9" * 299,
+            "(" * 150 + ")" * 150,
+            "{" * 150 + "}" * 150,
+            "9^{" * 50 + "9" + "}" * 50,
+            "\\sqrt{" * 40 + "2" + "}" * 40,
+        ),
+        *(
+            "2^{-100}" * 30,
+            "((((1+1)^9)^9)^9)^9",
+            "9!!!!!!",
+            "x" * 300,
+            "1," * 150,
+            "\\frac" * 50,
+            "1/" * 100 + "0",
+            "60!^{60!}",
+        ),
+        *(
+            "\\{" * 50,
+            "\\begin{pmatrix}" * 15,
+            "-" * 290 + "1",
+            "\\pm " * 60 + "1",
+            "1" + "\\pm 1" * 40,
+            "=" * 200,
+            "x=" * 100 + "1",
+        ),
+    ],
+)
+def test_nothing_an_answer_asks_for_takes_long(answer):
+    for task, grader in CASES:
+        for gold in GOLDS[task]:
+            start = time.thread_time()
+            GRADERS[task].verdict(grader, gold, f"<answer>\\boxed{{{answer}}}</answer>")
+            assert time.thread_time() - start < 0.05, (task, grader, gold)

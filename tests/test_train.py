@@ -1,0 +1,232 @@
+"""What a run leaves behind, and that it can be taken up again."""
+
+import csv
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from command_line import QUICK, Ran, read_json, run, small_model
+from omegaconf import OmegaConf
+from PIL import Image
+from safetensors.torch import load_file
+
+from dopsd.callbacks.held_out import HeldOut
+from dopsd.task import Countdown, Verdict
+
+KEYS = {
+    *(
+        "task",
+        "model",
+        "method",
+        "overrides",
+        "seed",
+        "optimizer_steps",
+        "completions",
+        "base",
+        "best",
+        "final",
+    ),
+    *("wall_s", "trajectories_per_s", "peak_memory_gb", "versions"),
+}
+SMALL_TASK = ("task.max_number=4", "task.dev=3", "task.test=3", "model.init=random", "seed=1")
+STATEFUL = ("lora_dropout=0.3", "teacher_weights=ema", "schedule.decay=cosine", "schedule.warmup_steps=1")
+LONGER = (*QUICK, *SMALL_TASK, *STATEFUL, "eval_every=2", "eval_limit=null")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return small_model(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture
+def half_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verdict by a response's text, so that a random model has right and wrong answers."""
+
+    def verdict(self: Countdown, example: object, response: str) -> Verdict:
+        accepted = sum(map(ord, response)) % 2 == 0
+        return Verdict(accepted=accepted, score=float(accepted))
+
+    monkeypatch.setattr(Countdown, "verdict", verdict)
+
+
+@pytest.fixture
+def finished(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], half_accepted: None
+) -> tuple[Ran, Path]:
+    directory = tmp_path / "run"
+    ran = run(capsys, "train", *LONGER, model, "max_steps=4", f"hydra.run.dir={directory}")
+    assert ran.code == 0, ran.err
+    return ran, directory
+
+
+def metrics(directory: Path) -> list[dict[str, str]]:
+    """metrics.csv without what depends on the clock."""
+    with (directory / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if not name.startswith("perf/")} for row in rows]
+
+
+def tensors(directory: Path) -> dict[str, torch.Tensor]:
+    """All saved tensors of a run's final weights."""
+    return load_file(directory / "weights" / "final" / "adapter_model.safetensors")
+
+
+def test_a_run_leaves_everything(finished: tuple[Ran, Path]) -> None:
+    ran, directory = finished
+    summary = read_json(directory / "summary.json")
+    assert summary.keys() >= KEYS
+    assert (summary["task"], summary["model"], summary["method"]) == ("countdown", "tiny", "dopsd")
+    assert summary["optimizer_steps"] == 4
+    assert summary["completions"] >= 8
+    assert all(
+        summary[which].keys() >= {"accuracy", "low", "high", "n"} for which in ("base", "best", "final")
+    )
+    assert summary["best"]["step"] in {0, 2, 4}
+    samples = [json.loads(line) for line in (directory / "samples.jsonl").read_text().splitlines()]
+    assert len(samples) == summary["final"]["n"] == 3
+    assert sum(sample["accepted"] for sample in samples) / 3 == pytest.approx(summary["final"]["accuracy"])
+    assert [row["step"] for row in metrics(directory)] == ["1", "2", "3", "4"]
+    assert Image.open(directory / "curve.png").size[0] > 600
+    assert "base" in ran.out
+    assert "final (step 4)" in ran.out
+    assert not list(directory.rglob("*.part"))
+
+
+def test_metrics_stand_in_the_row_of_their_step(finished: tuple[Ran, Path]) -> None:
+    rows = metrics(finished[1])
+    assert [bool(row["eval/accuracy"]) for row in rows] == [False, True, False, True]
+    assert all(row["train/loss"] and row["rollout/accepted"] for row in rows)
+
+
+def test_config_is_resolved_and_whole(finished: tuple[Ran, Path]) -> None:
+    config = OmegaConf.load(finished[1] / "config.yaml")
+    assert config.teacher.retain_ratio == 0.25
+    assert config.optimizer.lr == config.lr
+    assert config.command.overrides[0] == "debug=fast_dev_run"
+    OmegaConf.resolve(config)
+
+
+def test_resume_point_holds_no_frozen_weight(finished: tuple[Ran, Path]) -> None:
+    checkpoint = torch.load(finished[1] / "resume.ckpt", weights_only=True)
+    names = list(checkpoint["state_dict"])
+    assert names
+    assert all("lora_" in name for name in names)
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
+    finished: tuple[Ran, Path],
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    directory, check = tmp_path / "interrupted", HeldOut.on_train_batch_end
+
+    def ctrl_c_in_step_3(self: HeldOut, *arguments: Any) -> None:
+        if arguments[-1] == 2:
+            signal.raise_signal(signal.SIGINT)
+        check(self, *arguments)
+
+    with monkeypatch.context() as patched, _ctrl_c_handled():
+        patched.setattr(HeldOut, "on_train_batch_end", ctrl_c_in_step_3)
+        ran = run(capsys, "train", *LONGER, model, "max_steps=4", f"hydra.run.dir={directory}")
+    assert ran.code == 130
+    assert ran.err.splitlines()[-1].startswith(
+        f"dopsd: interrupted; the run's files are in {directory}; go on with"
+    )
+    assert not (directory / "summary.json").exists()
+
+    ran = run(capsys, "train", f"resume={directory}")
+    assert ran.code == 0, ran.err
+    assert metrics(directory) == metrics(finished[1])
+    ours, theirs = tensors(directory), tensors(finished[1])
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    same = ("optimizer_steps", "completions", "base", "best", "final")
+    whole, resumed = (read_json(d / "summary.json") for d in (finished[1], directory))
+    assert {key: whole[key] for key in same} == {key: resumed[key] for key in same}
+    assert [file.name for file in tmp_path.iterdir() if file.name == "runs"] == []
+
+
+def test_a_finished_run_can_be_made_longer(
+    finished: tuple[Ran, Path],
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    directory = tmp_path / "short"
+    run(capsys, "train", *LONGER, model, "max_steps=2", f"hydra.run.dir={directory}")
+    assert run(capsys, "train", f"resume={directory}", "max_steps=4").code == 0
+    assert metrics(directory) == metrics(finished[1])
+    assert run(capsys, "train", f"resume={directory}").code == 0
+    assert metrics(directory) == metrics(finished[1])
+
+
+def test_a_step_without_an_accepted_answer_learns_nothing_and_says_so(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "run"
+    arguments = (*LONGER, model, "learning.learn_from=accepted", "max_steps=2", f"hydra.run.dir={directory}")
+    assert run(capsys, "train", *arguments).code == 0
+    assert read_json(directory / "summary.json")["optimizer_steps"] == 0
+    assert [(row["rollout/accepted"], row.get("train/loss", "")) for row in metrics(directory)] == [
+        ("0.0", "")
+    ] * 2
+
+
+@pytest.mark.parametrize("lora", ["default", "none"])
+def test_evaluation_of_a_run_repeats_its_figure(
+    lora: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], half_accepted: None
+) -> None:
+    directory, there = tmp_path / "run", tmp_path / "evaluation"
+    run(capsys, "train", *LONGER, model, f"lora={lora}", "lr=0.1", f"hydra.run.dir={directory}")
+    ran = run(capsys, "evaluate", f"checkpoint={directory}", "weights=final", f"hydra.run.dir={there}")
+    assert ran.code == 0, ran.err
+    evaluation, summary = read_json(there / "evaluation.json"), read_json(directory / "summary.json")
+    assert {key: evaluation[key] for key in ("accuracy", "n")} == {
+        key: summary["final"][key] for key in ("accuracy", "n")
+    }
+    assert (there / "samples.jsonl").read_text() == (directory / "samples.jsonl").read_text()
+
+
+def test_evaluation_takes_what_is_typed_and_the_rest_from_the_run(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, there = tmp_path / "run", tmp_path / "evaluation"
+    run(capsys, "train", *QUICK, *SMALL_TASK, model, f"hydra.run.dir={directory}")
+    typed = ("task=sudoku", "task.dev=4", "gen_length=12", "denoising_steps=3", "block_length=4", "split=dev")
+    ran = run(capsys, "evaluate", f"checkpoint={directory}", *typed, f"hydra.run.dir={there}")
+    assert ran.code == 0, ran.err
+    config, evaluation = OmegaConf.load(there / "config.yaml"), read_json(there / "evaluation.json")
+    assert f"model.path={config.model.path}" == model
+    assert config.lora.r == 2
+    assert (evaluation["task"], evaluation["n"], evaluation["gen_length"]) == ("sudoku", 4, 12)
+
+
+def test_a_plain_model_is_evaluated_without_a_checkpoint(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = run(capsys, "evaluate", *QUICK[:4], *SMALL_TASK, model)
+    assert ran.code == 0, ran.err
+    assert len(list(tmp_path.glob("runs/*/*/evaluation.json"))) == 1
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    with _ctrl_c_handled():
+        yield
+
+
+class _ctrl_c_handled:  # noqa: N801
+    """Lightning ignores Ctrl-C from the first one on; the next test wants it back."""
+
+    def __enter__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._handler)
