@@ -23,9 +23,8 @@ def load(overrides: Sequence[str]) -> tuple[DOPSD, list[Draw]]:
         plan = Plan.of(compose("train", list(overrides)))
     student = Student.load(plan)
     method = plan.method(network=student.network, chat=student.chat, task=plan.task)
-    optimizers = method.configure_optimizers()
-    method.optimizers = lambda: optimizers["optimizer"]
-    method.lr_schedulers = lambda: optimizers["lr_scheduler"]
+    optimizer = method.configure_optimizers()
+    method.optimizers = lambda **_: optimizer
     method.manual_backward = lambda loss: loss.backward()
     method.logged = {}
     method.log_step = MethodType(lambda self, values: self.logged.update(values), method)

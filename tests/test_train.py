@@ -90,7 +90,8 @@ def test_a_run_leaves_everything(finished: tuple[Ran, Path]) -> None:
     assert len(samples) == summary["final"]["n"] == 3
     assert sum(sample["accepted"] for sample in samples) / 3 == pytest.approx(summary["final"]["accuracy"])
     assert [row["step"] for row in metrics(directory)] == ["1", "2", "3", "4"]
-    assert Image.open(directory / "curve.png").size[0] > 600
+    with Image.open(directory / "curve.png") as image:
+        assert image.size[0] > 600
     assert "base" in ran.out
     assert "final (step 4)" in ran.out
     assert not list(directory.rglob("*.part"))
@@ -152,17 +153,15 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
 
 
 def test_a_finished_run_can_be_made_longer(
-    finished: tuple[Ran, Path],
-    model: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], half_accepted: None
 ) -> None:
-    directory = tmp_path / "short"
-    run(capsys, "train", *LONGER, model, "max_steps=2", f"hydra.run.dir={directory}")
-    assert run(capsys, "train", f"resume={directory}", "max_steps=4").code == 0
-    assert metrics(directory) == metrics(finished[1])
-    assert run(capsys, "train", f"resume={directory}").code == 0
-    assert metrics(directory) == metrics(finished[1])
+    constant = (*LONGER, model, "schedule.decay=constant")
+    run(capsys, "train", *constant, "max_steps=4", f"hydra.run.dir={tmp_path / 'long'}")
+    run(capsys, "train", *constant, "max_steps=2", f"hydra.run.dir={tmp_path / 'short'}")
+    assert run(capsys, "train", f"resume={tmp_path / 'short'}", "max_steps=4").code == 0
+    assert metrics(tmp_path / "short") == metrics(tmp_path / "long")
+    assert run(capsys, "train", f"resume={tmp_path / 'short'}").code == 0
+    assert metrics(tmp_path / "short") == metrics(tmp_path / "long")
 
 
 def test_a_step_without_an_accepted_answer_learns_nothing_and_says_so(

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from dopsd.config.build import prepare_top_level
 from dopsd.config.errors import UserError
 from dopsd.entry.command import command
-from dopsd.entry.composing import CONF
+from dopsd.entry.composing import CONF, refuse_unknown_appended
 from dopsd.evaluation.generations import Graded, Grades, grade_file, is_right
 from dopsd.evaluation.interval import Interval
 from dopsd.setting import setting
@@ -80,7 +80,9 @@ def _entry(config: DictConfig) -> None:
     task = HydraConfig.get().runtime.choices["task"]
     if task not in GRADERS:
         raise UserError(f"task={task or 'null'}: must be one of {', '.join(GRADERS)}")
-    for override in HydraConfig.get().overrides.task:
+    overrides = HydraConfig.get().overrides.task
+    refuse_unknown_appended(config, overrides, "grade")
+    for override in overrides:
         if override.startswith("task."):
             raise UserError(f"{override}: grading reads only the name of the task")
     request = prepare_top_level(config, Request)()

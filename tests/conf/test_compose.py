@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from dopsd.config.allowed import parameters_of
-from dopsd.config.build import _locate
+from dopsd.config.build import _locate, prepare
 from dopsd.config.saved import planned
 from dopsd.entry.composing import CONF
 from dopsd.job.plan import Plan
@@ -39,8 +39,10 @@ def test_every_file_is_an_entry_an_arm_or_hydras_own() -> None:
 def test_every_arm_composes_and_builds(group: str, arm: str) -> None:
     config = composed(f"{group}={arm}", "model.init=random")
     assert config.command.arms[group] == arm
-    if arm in BUILT.get(group, {arm}):
+    if arm in BUILT.get(group, {arm}) and group not in DETAILS:
         Plan.of(config)
+    elif group == "trainer":
+        prepare(config, "trainer")
 
 
 def test_ddp_on_two_cpu_processes_builds() -> None:
@@ -73,6 +75,23 @@ def test_overlays_win_over_the_model_and_the_command_line_over_all() -> None:
     assert composed("parity=code").learning.updates_per_rollout == 4
     assert composed("parity=code").lora.targets == ["q_proj", "k_proj", "v_proj", "up_proj"]
     assert composed("debug=fast_dev_run", "experiment=embedded_base").max_steps == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "differs"),
+    [
+        (("parity=code", "task=sudoku"), {"keep": "best", "accept_score": 0.25, "max_attempts": 8}),
+        (("parity=paper", "task=sudoku"), {"keep": "first", "accept_score": 0.25}),
+        (("parity=ours", "task=sudoku"), {"keep": "first", "accept_score": 1.0}),
+        (("parity=code", "teacher=ar_prefix"), {"max_attempts": 1, "learn_from": "all"}),
+        (("parity=paper", "teacher=ar_prefix"), {"max_attempts": 8, "learn_from": "accepted"}),
+    ],
+)
+def test_parity_knows_its_special_cases(overrides: tuple[str, ...], differs: dict[str, object]) -> None:
+    config = composed(*overrides, "model.init=random")
+    Plan.of(config)
+    values = {**config.task, **config.learning, **config.rollout, "max_attempts": config.max_attempts}
+    assert {key: values[key] for key in differs} == differs
 
 
 def test_lengths_follow_the_task_and_the_model() -> None:

@@ -81,7 +81,7 @@ def raw_value(config: DictConfig, key: str) -> str:
     """What stands in the config at a key, unresolved; empty where there is nothing."""
     parent_key, _, name = key.rpartition(".")
     parent = OmegaConf.select(config, parent_key) if parent_key else config
-    node = parent._get_node(name) if isinstance(parent, DictConfig) else None
+    node = parent._get_node(name) if isinstance(parent, DictConfig) and name in list(parent) else None
     return str(node._value()) if isinstance(node, Node) else ""
 
 

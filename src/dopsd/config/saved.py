@@ -18,20 +18,10 @@ _FREE_ON_RESUME = ("resume", "max_steps")
 _TRUSTED = ("dopsd.", "lightning.", "torch.optim.")
 _OF_THE_MODEL = ("model", "lora", "lora_r", "lora_alpha", "lora_dropout")
 _OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
-_READ_BY_EVALUATION = (
-    *(
-        *_OF_THE_MODEL,
-        *_OF_THE_TASK,
-        "checkpoint",
-        "weights",
-        "split",
-        "temperature",
-        "seed",
-        "greedy",
-        "name",
-    ),
-    *("eval_limit", "eval_batch_size", "trainer", "paths", "debug"),
+_OF_AN_EVALUATION = (
+    "checkpoint weights split temperature seed greedy name eval_limit eval_batch_size trainer paths debug"
 )
+_READ_BY_EVALUATION = (*_OF_THE_MODEL, *_OF_THE_TASK, *_OF_AN_EVALUATION.split())
 
 
 def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:

@@ -87,7 +87,9 @@ def _jobs(config: DictConfig) -> Iterator[list[str]]:
 def _name_jobs_by_what_differs(config: DictConfig) -> None:
     """A job's directory leaves out what all jobs have in common."""
     common = [o.key_or_group for o in _parsed(config) if not o.is_sweep_override()]
-    excluded = ",".join(f"'{key}'" for key in [*common, *config.hydra.job.config.override_dirname.exclude_keys])
+    excluded = ",".join(
+        f"'{key}'" for key in [*common, *config.hydra.job.config.override_dirname.exclude_keys]
+    )
     with read_write(config.hydra):
         config.hydra.overrides.hydra.append(f"hydra.job.config.override_dirname.exclude_keys=[{excluded}]")
 

@@ -45,7 +45,12 @@ def refuse_what_hydra_cannot_explain(arguments: Sequence[str]) -> None:
         if key.startswith("-") and not any(flag.startswith(key) for flag in flags):
             name = key.lstrip("-").replace("-", "_")
             raise UserError(f"{argument}: no such flag; settings are written {name}={value or 'value'}")
-        if arms(key) and value.lower() in ("", "null", "none", "~") and value.lower() not in arms(key):
+        if (
+            key
+            and arms(key)
+            and value.lower() in ("", "null", "none", "~")
+            and value.lower() not in arms(key)
+        ):
             raise UserError(f"{argument}: must be one of {', '.join(arms(key))}")
 
 

@@ -9,7 +9,6 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from dopsd.chat import Chat
 from dopsd.method.schedule import Schedule
@@ -54,11 +53,15 @@ class Method(L.LightningModule, ABC):
         """Draws are text: they become tensors, on this device, only in the step."""
         return batch
 
-    def configure_optimizers(self) -> dict[str, Any]:
-        """The optimizer over the trainable weights, and the schedule."""
-        optimizer = self._optimizer(p for p in self.network.parameters() if p.requires_grad)
-        schedule = LambdaLR(optimizer, lambda step: self._schedule.factor(step, self.max_steps))
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+    def configure_optimizers(self) -> Optimizer:
+        """The optimizer over the trainable weights."""
+        return self._optimizer(p for p in self.network.parameters() if p.requires_grad)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """The schedule counts training steps, whatever number of updates each makes; it has no state to resume."""
+        optimizer = cast(Optimizer, self.optimizers(use_pl_optimizer=False))
+        for group in optimizer.param_groups:
+            group["lr"] = optimizer.defaults["lr"] * self._schedule.factor(batch_idx, self.max_steps)
 
     def micro_batches(self, rows: int, width: int) -> list[slice]:
         """Slices of at most `micro_batch_tokens` tokens (and at least one row) that cover all rows."""
@@ -82,10 +85,6 @@ class Method(L.LightningModule, ABC):
     def log_step(self, values: dict[str, float | Tensor]) -> None:
         """Write one row of metrics for this training step."""
         self.log_dict({k: float(v) for k, v in values.items()}, on_step=True, on_epoch=False, batch_size=1)
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """The schedule counts training steps, whatever number of updates each of them made."""
-        cast(LambdaLR, self.lr_schedulers()).step()
 
     def on_train_start(self) -> None:
         """Train mode switches LoRA's dropout on: a loaded network comes in evaluation mode."""

@@ -20,7 +20,7 @@ INSTRUCTION = (
     "{operators} and brackets where needed. Work it out step by step between <reasoning> and </reasoning>, "
     "then give only the expression as <answer>\\boxed{{expression}}</answer>."
 )
-GENERATED_OPERATIONS = "+-*"
+GENERATED_OPERATIONS = "+-"
 _NUMBERS = ("numbers", "nums", "input")
 _TARGET = ("target", "output")
 _HUB = HubSplit(name="Jiayi-Pan/Countdown-Tasks-3to4", split="train")
@@ -45,17 +45,17 @@ class Countdown(RowTask):
         prompt_template: str | None = None,
         seed: int = 0,
         numbers: int = 3,
-        max_number: int = 9,
+        max_number: int = 20,
         operations: str | None = None,
         max_target: int = 99,
         train: int | None = None,
         dev: int = 256,
-        test: int = 540,
+        test: int = 1024,
     ) -> None:
         """Raises ValueError for a value out of range or data that cannot be read.
 
         `numbers`, `max_number`, `max_target`, `train` and `test` are of the generator, `dev` is of every source;
-        `train=None` takes every training puzzle there is, `operations=None` is +-* generated and +-*/ elsewhere.
+        `train=None` takes every training puzzle there is, `operations=None` is +- generated and +-*/ elsewhere.
         """
         if operations is None:
             operations = GENERATED_OPERATIONS if source == "generated" else OPERATIONS

@@ -13,7 +13,7 @@ from dopsd.task.source.row import Row
 from dopsd.task.source.source import Source
 from dopsd.task.task import SPLITS, Split, check_integer
 
-SHARES = {"train": 0.55, "dev": 0.15, "test": 0.30}
+SHARES = {"train": 0.60, "dev": 0.15, "test": 0.25}
 _ENUMERABLE = 1 << 23  # work beyond which puzzles are sampled and not enumerated
 _UNLIMITED = 16_384  # train puzzles where neither a number is asked for nor the enumeration ends
 

@@ -2,6 +2,7 @@
 
 import time
 from fractions import Fraction
+from unittest.mock import Mock, patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,6 +28,7 @@ GOLDS = {
         "y=2x",
     ],
 }
+NEVER = Mock()
 CASES = [(task, grader) for task in GOLDS for grader in GRADER_NAMES]
 PIECES = [
     *(
@@ -121,24 +123,17 @@ LONG = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def no_evaluation(monkeypatch):
-    def refuse(*_, **__):
-        raise AssertionError("executed")
-
-    monkeypatch.setattr("builtins.eval", refuse)
-    monkeypatch.setattr("builtins.exec", refuse)
-
-
 def check(response: str, tail: str, seconds: list[float]) -> None:
     for task, grader in CASES:
-        for gold in GOLDS[task][hash(response) % len(GOLDS[task]) :][:1]:
+        gold = GOLDS[task][len(response) % len(GOLDS[task])]
+        with patch("builtins.eval", NEVER), patch("builtins.exec", NEVER):
             start = time.thread_time()
             verdict = GRADERS[task].verdict(grader, gold, response)
             seconds.append(time.thread_time() - start)
-            assert isinstance(verdict, Verdict)
-            assert 0 <= verdict.score <= 1
-            assert GRADERS[task].verdict(grader, gold, response + tail) == verdict
+        assert isinstance(verdict, Verdict)
+        assert 0 <= verdict.score <= 1
+        assert GRADERS[task].verdict(grader, gold, response + tail) == verdict
+    assert not NEVER.called
 
 
 def fuzz(strings: int, monkeypatch) -> None:

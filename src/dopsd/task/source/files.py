@@ -58,7 +58,7 @@ def _csv(file: Path) -> Iterator[Row]:
                     raise ValueError(f"{where}: has not as many columns as the first line")
                 yield Row(values=values, where=where)
         except csv.Error as error:
-            raise ValueError(f"{file.name} line {reader.line_num}: is not csv ({error})") from error
+            raise ValueError(f"{file.name} line {reader.reader.line_num}: is not csv ({error})") from error
 
 
 def _parquet(file: Path) -> Iterator[Row]:

@@ -19,7 +19,7 @@ class Row:
                 return self.values[name]
         lowered = {str(column).lower(): value for column, value in self.values.items()}
         for name in names:
-            if name in lowered:
-                return lowered[name]
+            if name.lower() in lowered:
+                return lowered[name.lower()]
         there = ", ".join(map(str, self.values)) or "none"
         raise ValueError(f"{self.where}: has no column {' or '.join(names)} (there are {there})")
