@@ -117,7 +117,9 @@ def learn_from_one(method: DOPSD, kept: Kept, weight: float) -> float:
             )
             each = method.objective.compare(student_logits[row, at], teacher_logits[row, at]).loss
             losses.append(each.mean() if method.learning.over_positions == "mean" else each.sum())
-        loss = torch.stack(losses).sum() * weight / len(usable)
+        every_step = method.learning.over_states == "steps"
+        divisor = method.rollout.sampler.denoising_steps if every_step else len(usable)
+        loss = torch.stack(losses).sum() * weight / divisor
         loss.backward()
         total += float(loss.detach())
     return total

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from dopsd import grade
+from dopsd.task import Countdown
 
 ROWS = [
     {"question": "1?", "generation": "\\boxed{1,080}", "ground_truth": 1080.0},
@@ -82,7 +83,7 @@ def test_sudoku_is_reported_with_cells_and_chance(run, tmp_path):
         (["task=gsm8k", "generations=rows.txt"], "generations=rows.txt: rows.txt: must end in one of .jsonl"),
         (["task=gsm8k", "ROWS", "grader=kind"], "grader=kind: must be one of strict, field"),
         (["task=gsm8k", "ROWS", "disagreements=5"], "disagreements=5: must be true or false"),
-        (["task=gsm8k", "ROWS", "task.limit=3"], "task.limit=3: grading reads only the name of the task"),
+        (["task=gsm8k", "ROWS", "task.limit=3"], "task.limit=3: is read only for rows with an id"),
         (
             ["task=sudoku", "ROWS"],
             "no row has a gold answer of sudoku; the first: rows.jsonl line 1: no puzzle of 16",
@@ -103,7 +104,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(run, tmp_path, arguments, line):
         ({"question": "1?", "generation": "1"}, "rows.jsonl line 2: has no column ground_truth"),
         (
             {"question": "1?", "generation": 1, "ground_truth": 1},
-            "rows.jsonl line 2: generation must be a text, not int",
+            "rows.jsonl line 2: the generation must be a text",
         ),
     ],
 )
@@ -111,3 +112,21 @@ def test_a_row_of_another_kind_is_named(run, tmp_path, row, line):
     code, _, err = run("task=gsm8k", file(tmp_path, [ROWS[0], row]))
     assert (code, len(err)) == (2, 1)
     assert line in err[0]
+
+
+def test_an_evaluations_samples_are_graded_by_their_ids(run, tmp_path):
+    examples = Countdown().examples("test")[:5]
+    rows = [{"id": it.id, "prompt": it.prompt, "response": it.solution} for it in examples]
+    code, out, err = run("task=countdown", file(tmp_path, rows))
+    assert (code, err) == (0, [])
+    assert out[1].startswith("accuracy: 100.00 % [")
+    code, _, err = run("task=countdown", file(tmp_path, rows), "task.limit=1")
+    assert (code, len(err)) == (2, 1)
+    assert "of 5 ids are unknown)" in err[0]
+
+
+@pytest.mark.parametrize("identity", ["sudoku/test/1", "countdown/test/1-2-3=99", "4", "a/b/c"])
+def test_an_id_of_no_example_is_named(run, tmp_path, identity):
+    code, _, err = run("task=countdown", file(tmp_path, [{"id": identity, "response": ""}]))
+    assert (code, len(err)) == (2, 1)
+    assert f"rows.jsonl line 1: no example of task=countdown has the id '{identity}'" in err[0]

@@ -8,11 +8,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dopsd.config.build import prepare_top_level
+from dopsd.config.build import build, prepare_top_level
 from dopsd.config.errors import UserError
 from dopsd.entry.command import command
 from dopsd.entry.composing import CONF, refuse_unknown_appended
-from dopsd.evaluation.generations import Graded, Grades, grade_file, is_right
+from dopsd.evaluation.generations import Graded, Grades, grade_file, is_by_id, is_right, response_of
 from dopsd.evaluation.interval import Interval
 from dopsd.setting import setting
 from dopsd.task.grading.graders import GRADER_NAMES, GRADERS, GraderName
@@ -62,15 +62,17 @@ def _percent(share: Interval) -> str:
 
 def _disagreement(graded: Graded) -> str:
     accepted_by = next(grader for grader, verdict in graded.verdicts.items() if is_right(verdict))
-    end = " ".join(str(graded.row.get("generation")).partition("<|")[0].split())[-_SHOWN:]
-    return (
-        f"{graded.row.where}: only {accepted_by} accepts; gold {graded.row.get('ground_truth')!r}; ... {end}"
-    )
+    end = " ".join(response_of(graded.row).partition("<|")[0].split())[-_SHOWN:]
+    return f"{graded.row.where}: only {accepted_by} accepts; gold {_gold(graded)}; ... {end}"
 
 
-def _graded(request: Request, task: str) -> Grades:
+def _gold(graded: Graded) -> str:
+    return str(graded.gold if is_by_id(graded.row) else graded.row.get("ground_truth"))
+
+
+def _graded(config: DictConfig, request: Request, task: str) -> Grades:
     try:
-        return grade_file(task, Path(request.generations))
+        return grade_file(task, Path(request.generations), lambda: build(config, "task"))
     except ValueError as error:
         raise UserError(f"generations={request.generations}: {error}") from error
 
@@ -82,11 +84,12 @@ def _entry(config: DictConfig) -> None:
         raise UserError(f"task={task or 'null'}: must be one of {', '.join(GRADERS)}")
     overrides = HydraConfig.get().overrides.task
     refuse_unknown_appended(config, overrides, "grade")
-    for override in overrides:
-        if override.startswith("task."):
-            raise UserError(f"{override}: grading reads only the name of the task")
     request = prepare_top_level(config, Request)()
-    sys.stdout.write("".join(f"{line}\n" for line in report(_graded(request, task), request)))
+    grades = _graded(config, request, task)
+    for override in overrides:
+        if override.startswith("task.") and not is_by_id(grades.rows[0].row):
+            raise UserError(f"{override}: is read only for rows with an id and no ground_truth")
+    sys.stdout.write("".join(f"{line}\n" for line in report(grades, request)))
 
 
 def main() -> None:

@@ -18,13 +18,13 @@ from dopsd.task.grading.countdown import strict as judge
 GOLD = CountdownGold(numbers=(7, 3, 5), target=22, operations="+-*")
 VARIANTS = [
     {},
-    {"max_number": 9, "test": 256},
+    {"max_number": 9, "operations": "+-*", "test": 256},
     {"operations": "+-*/", "test": 512},
     {"numbers": 4, "max_number": 20, "train": 300, "dev": 100, "test": 100},
     {"numbers": 5, "max_number": 50, "operations": "+-", "train": 100, "dev": 50, "test": 50},
     {"numbers": 6, "max_number": 9, "train": 100, "dev": 50, "test": 50},
     {"numbers": 3, "max_number": 100, "train": 500, "dev": 100, "test": 100},
-    {"numbers": 2, "max_number": 12, "dev": 20, "test": 30},
+    {"numbers": 2, "max_number": 12, "operations": "+-*", "dev": 20, "test": 30},
 ]
 
 

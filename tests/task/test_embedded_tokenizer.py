@@ -86,7 +86,7 @@ def test_the_chat_template_is_lladas(tokenizer):
 
 @pytest.mark.parametrize(
     ("task", "prompt_limit", "response_limit"),
-    [(Countdown(max_number=9, test=256), 20, 31), (Countdown(), 24, 32), (Sudoku(train=1000), 28, 40)],
+    [(Countdown(max_number=9, dev=64, test=64), 20, 31), (Countdown(), 24, 32), (Sudoku(train=1000), 28, 40)],
     ids=["countdown to 9", "countdown", "sudoku"],
 )
 def test_prompts_and_responses_are_short(tokenizer, task, prompt_limit, response_limit):

@@ -57,7 +57,7 @@ def test_worked_answers_are_right_and_terse_ones_careless(task, samples):
     worked = [it for it in samples if TERSE not in it.solution]
     assert all(task.verdict(it, it.solution).accepted for it in worked)
     terse = [it for it in samples if TERSE in it.solution]
-    assert share(task.verdict(it, it.solution).accepted for it in of(terse, "countdown")) < 0.15
+    assert share(task.verdict(it, it.solution).accepted for it in of(terse, "countdown")) < 0.25
     assert 0.15 < share(task.verdict(it, it.solution).accepted for it in of(terse, "sudoku")) < 0.40
 
 

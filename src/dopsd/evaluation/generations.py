@@ -1,6 +1,6 @@
 """Grading what anything else generated: rows of question, generation and gold answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from dopsd.task.grading.graders import GRADER_NAMES, GRADERS, GraderName
 from dopsd.task.grading.sudoku import SudokuGold, constant_digit_accuracy
 from dopsd.task.source.files import read_rows
 from dopsd.task.source.row import Row
-from dopsd.task.task import Verdict
+from dopsd.task.task import SPLITS, Task, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,33 +69,60 @@ class Grades:
         return constant_digit_accuracy([g.gold for g in self.readable if isinstance(g.gold, SudokuGold)])
 
 
-def grade_file(task: str, file: Path) -> Grades:
-    """Grade every row of a file with both graders; raises ValueError for a file that is not of this kind."""
+def grade_file(task: str, file: Path, open_task: Callable[[], Task]) -> Grades:
+    """Grade every row of a file with both graders; raises ValueError for a file that is not of this kind.
+
+    Rows hold question, generation and ground_truth; or an example's id and a response, as evaluations write
+    them, and then the gold answers are those of `open_task()`.
+    """
     rows = read_rows(file)
+    golds = _golds_by_id(rows, open_task()) if is_by_id(rows[0]) else None
     for row in rows:
-        for column in ("question", "generation", "ground_truth"):
-            row.get(column)
-        if not isinstance(row.get("generation"), str):
-            raise ValueError(
-                f"{row.where}: generation must be a text, not {type(row.get('generation')).__name__}"
-            )
-    grades = Grades(task=task, rows=[_graded(task, row) for row in rows])
+        response = response_of(row)
+        if not isinstance(response, str):
+            raise ValueError(f"{row.where}: the generation must be a text, not {type(response).__name__}")
+    grades = Grades(task=task, rows=[_graded(task, row, golds) for row in rows])
     if not grades.readable:
-        raise ValueError(
-            f"{file.name}: no row has a gold answer of {task}; the first: {grades.rows[0].problem}"
-        )
+        first = grades.rows[0].problem
+        raise ValueError(f"{file.name}: no row has a gold answer of {task}; the first: {first}")
     return grades
 
 
-def _graded(task: str, row: Row) -> Graded:
+def is_by_id(row: Row) -> bool:
+    """Whether the gold answer of a row is to be looked up in the task."""
+    return "ground_truth" not in row.values and "id" in row.values
+
+
+def response_of(row: Row) -> Any:
+    """What was generated."""
+    return row.get("generation", "response")
+
+
+def _golds_by_id(rows: Sequence[Row], task: Task) -> dict[str, Any]:
+    """The gold answers of the splits that the ids name; raises ValueError where an id is not there."""
+    ids = {str(row.get("id")): row for row in rows}
+    named = {identity.split("/")[1] for identity in ids if identity.count("/") > 1}
+    golds = {it.id: it.gold for split in SPLITS if split in named for it in task.examples(split)}
+    unknown = [identity for identity in ids if identity not in golds]
+    if unknown:
+        raise ValueError(
+            f"{ids[unknown[0]].where}: no example of task={task.name} has the id {unknown[0]!r} "
+            f"({len(unknown)} of {len(ids)} ids are unknown): is this the task, its source and its settings?"
+        )
+    return golds
+
+
+def _graded(task: str, row: Row, golds: Mapping[str, Any] | None) -> Graded:
     graders = GRADERS[task]
     try:
-        gold = graders.gold({"question": str(row.get("question")), "ground_truth": row.get("ground_truth")})
+        if golds is not None:
+            gold = golds[str(row.get("id"))]
+        else:
+            gold = graders.gold({name: row.get(name) for name in ("question", "ground_truth")})
     except GoldError as error:
         return Graded(row=row, verdicts={}, problem=f"{row.where}: {error}")
-    response = row.get("generation")
     verdicts: dict[GraderName, Verdict] = {
-        grader: graders.verdict(grader, gold, response) for grader in GRADER_NAMES
+        grader: graders.verdict(grader, gold, response_of(row)) for grader in GRADER_NAMES
     }
     return Graded(row=row, gold=gold, verdicts=verdicts)
 

@@ -30,6 +30,7 @@ class Learning:
     learn_from: Literal["accepted", "all"] = "accepted"
     average_over: Literal["learned", "rollouts"] = "learned"
     over_positions: Literal["mean", "sum"] = "mean"
+    over_states: Literal["visited", "steps"] = "visited"
     updates_per_rollout: Annotated[int, Field(ge=1)] = 1
     train_last_block: bool = True
 
@@ -118,12 +119,16 @@ class DOPSD(Method):
         }
 
     def _state_weights(self, states: VisitedStates, rollouts: int) -> Float[Tensor, "S"]:
-        """Mean over the supervised states of a trajectory, then over trajectories (or all rollouts of the batch).
+        """Mean over the states of a trajectory, then over trajectories (or all rollouts of the batch).
 
-        A state in which the teacher was shown every candidate has nothing to learn from and does not count.
+        `over_states=visited` counts the supervised states, so a short answer's first words weigh more than a long
+        one's; `steps` counts all T denoising steps (eq. 11), those after an early end as 0.
         """
         _, trajectory, states_in = states.rollout.unique(return_inverse=True, return_counts=True)
         trajectories = len(states_in) if self.learning.average_over == "learned" else rollouts
+        if self.learning.over_states == "steps":
+            steps = self.rollout.sampler.denoising_steps / self.learning.updates_per_rollout
+            return torch.full_like(states.step, 1.0 / (steps * trajectories), dtype=torch.float32)
         return 1.0 / (states_in[trajectory] * trajectories)
 
     def _losses(

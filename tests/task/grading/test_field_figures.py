@@ -11,10 +11,14 @@ FIGURES = {"countdown": "20.70", "sudoku": "11.72", "gsm8k": "69.29", "math500":
 ROWS = {"countdown": 256, "sudoku": 256, "gsm8k": 1130, "math500": 500}
 
 
+def no_task():
+    raise AssertionError("the rows have gold answers of their own")
+
+
 @pytest.fixture(scope="module", params=FIGURES)
 def grades(request, real_data):
     return grade_file(
-        request.param, real_data / "llada_8b_instruct_generations" / f"{request.param}_128.jsonl"
+        request.param, real_data / "llada_8b_instruct_generations" / f"{request.param}_128.jsonl", no_task
     )
 
 
@@ -29,7 +33,7 @@ def test_the_two_graders_differ_on_few_rows(grades):
 
 def test_what_the_strict_grader_accepts_beyond_the_field_is_few_and_right(real_data):
     """Spelling is all that keeps the field from these."""
-    grades = grade_file("math500", real_data / "llada_8b_instruct_generations" / "math500_128.jsonl")
+    grades = grade_file("math500", real_data / "llada_8b_instruct_generations" / "math500_128.jsonl", no_task)
     assert not any(graded.verdicts["field"].accepted for graded in grades.disagreements)
     golds = {graded.gold for graded in grades.disagreements}
     assert {"58,500", "\\$36", "\\text{(C)}", "\\frac{3}{2}", "\\frac14"} <= golds
@@ -37,7 +41,7 @@ def test_what_the_strict_grader_accepts_beyond_the_field_is_few_and_right(real_d
 
 @pytest.mark.slow
 def test_our_reader_agrees_with_math_verify(real_data):
-    grades = grade_file("math500", real_data / "llada_8b_instruct_generations" / "math500_128.jsonl")
+    grades = grade_file("math500", real_data / "llada_8b_instruct_generations" / "math500_128.jsonl", no_task)
     answers = [(read_answer(graded.row.get("generation")), graded.gold) for graded in grades.readable]
     differ = {
         (answer, gold)

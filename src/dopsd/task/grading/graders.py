@@ -45,7 +45,7 @@ GRADERS = {
     "sudoku": Graders(
         strict=sudoku.strict,
         field=sudoku.field,
-        gold=lambda row: sudoku_gold(puzzle_in(row["question"]), row["ground_truth"]),
+        gold=lambda row: sudoku_gold(puzzle_in(str(row["question"])), row["ground_truth"]),
     ),
     "gsm8k": _NUMBER,
     "gsm_symbolic": _NUMBER,

@@ -1,6 +1,7 @@
 """LaTeX as a list of tokens: ornaments, units and thousands separators dropped, synonyms under one name."""
 
 import re
+from dataclasses import dataclass
 
 MAX_LENGTH = 300  # characters
 _DROPPED = re.compile(
@@ -37,3 +38,28 @@ def tokens_of(latex: str) -> list[str]:
         latex = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), latex)
     latex = _MATRIX.sub(lambda found: "⟦" if found[1] == "begin" else "⟧", latex)
     return [_SYNONYMS.get(found[1], found[1]) for found in _TOKEN.finditer(latex)]
+
+
+@dataclass
+class Cursor:
+    """A place in a list of tokens."""
+
+    tokens: list[str]
+    position: int = 0
+
+    @property
+    def next(self) -> str:
+        """The token to come, the empty string at the end."""
+        return self.tokens[self.position] if self.position < len(self.tokens) else ""
+
+    def take(self, expected: str | None = None) -> str:
+        """Go past the next token; raises ValueError where it is not the expected one."""
+        token = self.next
+        if expected is not None and token != expected:
+            raise ValueError(f"{token!r} where {expected!r} was expected")
+        self.position += 1
+        return token
+
+    def took(self, *tokens: str) -> str:
+        """Go past the next token if it is one of these; empty where it is not."""
+        return self.take() if self.next in tokens and self.next else ""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from hashlib import blake2b
-from math import isqrt
+from math import comb, factorial, isqrt
 
 Number = Fraction | complex
 POINTS = 3
 INFINITY = Fraction(10**40 + 7)  # a symbol: any number that no answer is
 _MAX_BITS = 1024
 _MAX_EXPONENT = 100
+_MAX_COUNT = 60  # in a factorial or binomial
 _CLOSE = 1e-9  # relative
 
 
@@ -77,6 +78,21 @@ def root(value: Number, degree: Number = Fraction(2)) -> Number:
     return complex(value) ** (1 / complex(degree))
 
 
+def negative(value: Number) -> Number:
+    """The value with the other sign."""
+    return -value
+
+
+def factorial_of(value: Number) -> Number:
+    """n!; raises ValueError beyond small whole numbers."""
+    return Fraction(factorial(_count(value)))
+
+
+def binomial(above: Number, below: Number) -> Number:
+    """n over k; raises ValueError beyond small whole numbers."""
+    return Fraction(comb(_count(above), _count(below)))
+
+
 def close(one: Number, other: Number) -> bool:
     """Whether two numbers are the same: exactly, or to rounding where one is inexact."""
     if isinstance(one, Fraction) and isinstance(other, Fraction):
@@ -97,3 +113,9 @@ def _bounded(value: Number) -> Number:
 def _drawn(text: str) -> Fraction:
     digest = blake2b(text.encode(errors="replace"), digest_size=4).digest()
     return Fraction(2 + int.from_bytes(digest[:2], "big") % 997, 2 + int.from_bytes(digest[2:], "big") % 97)
+
+
+def _count(value: Number) -> int:
+    if isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= _MAX_COUNT:
+        return int(value)
+    raise ValueError("a count out of range")
