@@ -36,15 +36,28 @@ class TinyNetwork(nn.Module):
         self.scale = scale
 
     def forward(
-        self, canvas: Tensor, attention_mask: Tensor | None = None, at: Tensor | None = None
-    ) -> Tensor:
+        self,
+        canvas: Tensor,
+        attention_mask: Tensor | None = None,
+        at: Tensor | None = None,
+        readout: Callable | None = None,
+    ) -> Any:
         real = torch.ones_like(canvas) if attention_mask is None else attention_mask.long()
         hidden = self.embedding[canvas] + self.positions[(real.cumsum(1) - 1).clamp(min=0)]
         mixed = (hidden.sin() * real[..., None]).sum(1, keepdim=True) / real.sum(1)[:, None, None]
         hidden = torch.tanh((hidden @ self.own + 3 * mixed @ self.context) / 3)
         if at is not None:
             hidden = hidden.gather(1, at[..., None].expand(-1, -1, hidden.shape[-1]))
-        return self.scale * hidden @ self.head
+        vocabulary_head = _Head(self.scale * self.head)
+        return vocabulary_head(hidden) if readout is None else readout(hidden, vocabulary_head)
+
+
+class _Head:
+    def __init__(self, weight: Tensor):
+        self.weight, self.out_features = weight, weight.shape[1]
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        return hidden @ self.weight
 
 
 class LetterTokenizer:

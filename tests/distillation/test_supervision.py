@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
+from dopsd.diffusion.confidence import confidence
 from dopsd.diffusion.trajectory import VisitedStates
 from dopsd.distillation.supervision import StudentRanked, TeacherRanked
 
@@ -29,7 +30,9 @@ def supervised(supervision, situation) -> list[list[int]]:
     states, revealed, logits = situation
     candidates = supervision.candidates(states)
     at_candidates = logits.gather(1, candidates[..., None].expand(-1, -1, logits.shape[-1]))
-    chosen, is_real = supervision.select(states, revealed, candidates, at_candidates)
+    chosen, is_real = supervision.select(
+        states, revealed, candidates, lambda measure: confidence(at_candidates, measure)
+    )
     columns = candidates.gather(1, chosen)
     return [row[real].tolist() for row, real in zip(columns, is_real, strict=True)]
 
@@ -106,7 +109,7 @@ def test_the_two_rankings_differ():
 def test_a_wrong_shape_is_an_error_not_a_broadcast():
     states = random_trajectory(0).visited_states(MASK)
     with pytest.raises(TypeCheckError):
-        TeacherRanked().select(states, states.is_masked, states.block_columns, torch.zeros(1, 4, VOCABULARY))
+        TeacherRanked().select(states, states.is_masked, states.block_columns, torch.zeros(1, 4))
 
 
 def test_an_unknown_measure_is_refused_by_name():

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from fakes import EOS, EOT, JudgeTask, TinyNetwork, example
+from fakes import EOS, EOT, VOCABULARY, JudgeTask, TinyNetwork, example
 from reference_loss import naive_loss
 from small_run import DRAWS, NETWORK_SEED, NONE, SAMPLER, Study, assert_close, dopsd, gradients_of, train
 
+from dopsd.diffusion import readout
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.distillation.clip import NoClip, PointwiseClip
 from dopsd.distillation.divergence import ForwardKL, Objective, ReverseKL
@@ -55,6 +56,15 @@ def test_micro_batches_of_any_token_budget_give_the_same_step(arm):
         assert_close(parts.gradients[0], whole.gradients[0])
         for key, value in whole.rows[-1].items():
             assert parts.rows[-1][key] == pytest.approx(value, rel=1e-4, abs=1e-6), key
+
+
+@pytest.mark.parametrize("arm", ["default", "student ranked", "mostly shown"])
+def test_logits_in_chunks_give_the_same_step(arm, monkeypatch):
+    whole = Study(dopsd(**ARMS[arm]))
+    monkeypatch.setattr(readout, "LOGITS", 3 * VOCABULARY)
+    chunked = Study(dopsd(**ARMS[arm]))
+    assert_close(chunked.gradients[0], whole.gradients[0])
+    assert chunked.rows[-1] == pytest.approx(whole.rows[-1], rel=1e-4, abs=1e-6)
 
 
 def test_a_step_is_the_mean_of_the_steps_of_its_prompts():
@@ -203,9 +213,11 @@ class Dropping(TinyNetwork):
         self.dropout = torch.nn.Dropout(0.5)
         self.modes: list[bool] = []
 
-    def forward(self, canvas, attention_mask=None, at=None):
+    def forward(self, canvas, attention_mask=None, at=None, readout=lambda hidden, head: head(hidden)):
         self.modes.append(self.training)
-        return self.dropout(super().forward(canvas, attention_mask, at))
+        return super().forward(
+            canvas, attention_mask, at, lambda hidden, head: readout(self.dropout(hidden), head)
+        )
 
 
 def test_dropout_acts_on_the_student_only_and_not_in_the_rollout():

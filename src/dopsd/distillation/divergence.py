@@ -1,8 +1,7 @@
 """How far the student is from the teacher at one position: D(P_student, P_teacher) of eq. 11, in float32."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -62,8 +61,7 @@ class GeneralizedJSD(Divergence):
         return self.beta * to_teacher + (1 - self.beta) * to_student
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(NamedTuple):
     """The clipped divergence that is trained on, and what to log beside it, for each supervised position."""
 
     loss: Float[Tensor, "*shape"]

@@ -1,14 +1,17 @@
 """Which positions of a state are supervised (K_t)."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dopsd.diffusion.choose import choose, columns_of
-from dopsd.diffusion.confidence import ConfidenceMeasure, confidence
+from dopsd.diffusion.confidence import ConfidenceMeasure
 from dopsd.diffusion.trajectory import VisitedStates
 from dopsd.setting import setting
+
+TeacherConfidence = Callable[[ConfidenceMeasure], Float[Tensor, "S C"]]
 
 
 class Supervision(ABC):
@@ -20,7 +23,7 @@ class Supervision(ABC):
 
     @abstractmethod
     def candidates(self, states: VisitedStates) -> Int[Tensor, "S C"]:
-        """The response columns at which the teacher's logits are needed."""
+        """The response columns that the teacher is read at."""
 
     @abstractmethod
     def select(
@@ -28,7 +31,7 @@ class Supervision(ABC):
         states: VisitedStates,
         revealed: Bool[Tensor, "S L"],
         candidates: Int[Tensor, "S C"],
-        teacher_logits: Float[Tensor, "S C V"],
+        teacher_confidence: TeacherConfidence,
     ) -> tuple[Int[Tensor, "S K"], Bool[Tensor, "S K"]]:
         """K_t as indices into the candidates, and which of them are real (rows may have fewer than K)."""
 
@@ -52,12 +55,12 @@ class TeacherRanked(Supervision):
         states: VisitedStates,
         revealed: Bool[Tensor, "S L"],
         candidates: Int[Tensor, "S C"],
-        teacher_logits: Float[Tensor, "S C V"],
+        teacher_confidence: TeacherConfidence,
     ) -> tuple[Int[Tensor, "S K"], Bool[Tensor, "S K"]]:
         """The most confident open positions that the teacher still sees as [MASK]."""
         count = self.count(states, revealed)
         among = (states.is_open & ~revealed).gather(1, candidates)
-        supervised = choose(confidence(teacher_logits, self.measure), among=among, count=count)
+        supervised = choose(teacher_confidence(self.measure), among=among, count=count)
         return columns_of(supervised, int(count.max()))
 
 
@@ -78,7 +81,7 @@ class StudentRanked(Supervision):
         states: VisitedStates,
         revealed: Bool[Tensor, "S L"],
         candidates: Int[Tensor, "S C"],
-        teacher_logits: Float[Tensor, "S C V"],
+        teacher_confidence: TeacherConfidence,
     ) -> tuple[Int[Tensor, "S K"], Bool[Tensor, "S K"]]:
         """Those of them that the teacher still sees as [MASK]."""
         supervised = (states.unmasked_now & ~revealed).gather(1, candidates)

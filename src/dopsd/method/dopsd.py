@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
+from dopsd.diffusion.confidence import ConfidenceMeasure, confidence
 from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.readout import Head, in_chunks
 from dopsd.diffusion.trajectory import VisitedStates
 from dopsd.distillation.divergence import Comparison, Objective
 from dopsd.distillation.supervision import Supervision
@@ -159,17 +161,32 @@ class DOPSD(Method):
     ) -> tuple[Comparison, Bool[Tensor, "S K"]]:
         """Teacher, then student, at the supervised positions of each state; the second value marks real positions."""
         candidates = self.supervision.candidates(states)
+        rows = torch.arange(len(states), device=candidates.device)[:, None]
+
+        def select(hidden: Float[Tensor, "S C D"], head: Head) -> tuple[Tensor, Tensor, Tensor]:
+            def ranks(measure: ConfidenceMeasure) -> Float[Tensor, "S C"]:
+                [ranked] = in_chunks(lambda logits: [confidence(logits, measure)], head, hidden.flatten(0, 1))
+                return ranked.view_as(candidates)
+
+            chosen, is_real = self.supervision.select(states, view.revealed, candidates, ranks)
+            return candidates[rows, chosen], is_real, head(hidden[rows, chosen])
+
         with self.clock("teacher"), torch.no_grad(), dropout_off(self.network):
             at = view.prompts.tokens.shape[1] + candidates
             with self.teacher_weights.network() as teacher:
-                teacher_logits = teacher(*view.prompts.followed_by(view.canvas), at=at)
-            chosen, is_real = self.supervision.select(states, view.revealed, candidates, teacher_logits)
-            rows = torch.arange(len(states), device=chosen.device)[:, None]
-            teacher_logits, supervised = teacher_logits[rows, chosen], candidates[rows, chosen]
+                supervised, is_real, teacher_logits = teacher(
+                    *view.prompts.followed_by(view.canvas), at=at, readout=select
+                )
+
+        def compare(hidden: Float[Tensor, "S K D"], head: Head) -> Comparison:
+            compared = in_chunks(
+                self.objective.compare, head, hidden.flatten(0, 1), teacher_logits.flatten(0, 1)
+            )
+            return Comparison(*(each.view_as(supervised) for each in compared))
+
         with self.clock("student"):
             at = prompts.tokens.shape[1] + supervised
-            student_logits = self.network(*prompts.followed_by(states.canvas), at=at)
-            return self.objective.compare(student_logits, teacher_logits), is_real
+            return self.network(*prompts.followed_by(states.canvas), at=at, readout=compare), is_real
 
     def _log_rollout(self, rollout: RolloutBatch) -> None:
         length = rollout.trajectory.lengths(self.chat.special.end_ids)

@@ -1,6 +1,8 @@
 """The LLaDA network: Llama's parts without a causal mask, and a head run only where logits are wanted."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -40,12 +42,17 @@ class MaskedDiffusionLM(PreTrainedModel):
         canvas: Int[Tensor, "B S"],
         attention_mask: Bool[Tensor, "B S"] | Int[Tensor, "B S"] | None = None,
         at: Int[Tensor, "B K"] | None = None,
-    ) -> Float[Tensor, "B _ V"]:
-        """Logits everywhere, or at the columns `at` of each row; `attention_mask` is 1 on real tokens."""
+        readout: Callable[[Float[Tensor, "B _ D"], nn.Module], Any] | None = None,
+    ) -> Any:
+        """Logits (B, S, V), or (B, K, V) at the columns `at` of each row; `attention_mask` is 1 on real tokens.
+
+        With `readout`, what it makes of the hidden states there and the vocabulary head: for vocabularies so
+        large that the logits must not exist all at once.
+        """
         hidden = self.model(canvas, attention_mask)
         if at is not None:
             hidden = hidden.gather(1, at[:, :, None].expand(-1, -1, hidden.shape[-1]))
-        return self.lm_head(hidden)
+        return self.lm_head(hidden) if readout is None else readout(hidden, self.lm_head)
 
     @property
     def mask_id(self) -> int:
