@@ -2,16 +2,18 @@
 
 One prompt at a time, tries one after another, every block decoded to the end, logits of the whole sequence for
 every state, a copy of the canvas for each step, chunks of a quarter trajectory. It shares with dopsd the network,
-the comparison of two distributions, and the random streams, so that both ways see the same tokens.
+the comparison of two distributions, and (with `propose=same_tokens`) the random streams, so that both ways can see
+the same tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from dopsd.diffusion.noise import derive, example_keys, gumbel, uniform
+from dopsd.diffusion.sampler import BlockSampler
 from dopsd.method.dopsd import DOPSD
 from dopsd.stream import Draw
 
@@ -30,16 +32,34 @@ class Kept:
     stream: Tensor
 
 
-def reference_step(method: DOPSD, batch: Sequence[Draw]) -> dict[str, float]:
+def same_tokens(logits: Tensor, sampler: BlockSampler, keys: Tensor) -> Tensor:
+    """What dopsd's sampler would write: the token at which the distribution function passes the stream's number."""
+    if sampler.noise_dtype == "bfloat16":
+        noise = gumbel(derive(keys[:, None], torch.arange(logits.shape[1], device=logits.device)))
+        return (logits.bfloat16() + sampler.temperature * noise.bfloat16()).argmax(-1)
+    cumulative = (logits.double() / sampler.temperature).softmax(-1).cumsum(-1)
+    return (cumulative <= uniform(keys)[:, None]).sum(-1)
+
+
+def gumbel_tokens(logits: Tensor, sampler: BlockSampler, keys: Tensor) -> Tensor:
+    """Fresh float64 Gumbel noise on every logit, as the field's samplers do it."""
+    noise = torch.rand_like(logits, dtype=torch.float64).log().neg().log().neg()
+    return (logits.double() + sampler.temperature * noise).argmax(-1)
+
+
+Propose = Callable[[Tensor, BlockSampler, Tensor], Tensor]
+
+
+def reference_step(method: DOPSD, batch: Sequence[Draw], propose: Propose = same_tokens) -> dict[str, float]:
     """The gradients of one rollout, left in the network; returns loss and share of prompts learnt from."""
-    tried = [rollout_one(method, draw) for draw in batch]
+    tried = [rollout_one(method, draw, propose) for draw in batch]
     kept = [k for k in tried if k is not None]
     loss = sum(learn_from_one(method, k, 1 / len(kept)) for k in kept)
     return {"loss": float(loss), "kept": len(kept) / len(batch)}
 
 
 @torch.no_grad()
-def rollout_one(method: DOPSD, draw: Draw) -> Kept | None:
+def rollout_one(method: DOPSD, draw: Draw, propose: Propose) -> Kept | None:
     """Try after try until one answer is accepted; else the first try where rejected ones are learnt from too."""
     device = next(method.network.parameters()).device
     prompt = torch.tensor(method.chat.encode_prompt(draw.example.prompt), device=device)
@@ -48,7 +68,7 @@ def rollout_one(method: DOPSD, draw: Draw) -> Kept | None:
     first = None
     for attempt in range(method.rollout.max_attempts):
         stream = example_keys(method.seed, [draw.number], attempt, device)
-        sequences, written_at = decode_one(method, prompt, stream)
+        sequences, written_at = decode_one(method, prompt, stream, propose)
         answer = sequences.pop()[len(prompt) :]
         tried = until_end(method, Kept(prompt, sequences, written_at, answer, reveal_stream))
         first = first or tried
@@ -58,7 +78,9 @@ def rollout_one(method: DOPSD, draw: Draw) -> Kept | None:
     return first if method.learning.learn_from == "all" else None
 
 
-def decode_one(method: DOPSD, prompt: Tensor, stream: Tensor) -> tuple[list[Tensor], Tensor]:
+def decode_one(
+    method: DOPSD, prompt: Tensor, stream: Tensor, propose: Propose
+) -> tuple[list[Tensor], Tensor]:
     """Block after block with logits everywhere; returns the sequence at every step, the finished one last."""
     sampler, mask_id = method.rollout.sampler, method.chat.special.mask_id
     start, columns = len(prompt), torch.arange(sampler.gen_length, device=prompt.device)
@@ -69,9 +91,7 @@ def decode_one(method: DOPSD, prompt: Tensor, stream: Tensor) -> tuple[list[Tens
         logits = method.network(sequence[None])[0, start:].float()
         logits[:, mask_id] = -torch.inf
         keys = derive(derive(derive(stream, step)[:, None], columns)[0], TOKEN_NOISE)
-        noise = gumbel(derive(keys[:, None], torch.arange(logits.shape[1], device=logits.device)))
-        dtype = getattr(torch, sampler.noise_dtype)
-        proposal = (logits.to(dtype) + sampler.temperature * noise.to(dtype)).argmax(-1)
+        proposal = propose(logits, sampler, keys)
         confidence = logits.softmax(-1).gather(1, proposal[:, None])[:, 0]
         in_block = columns // sampler.block_length == block
         confidence[(sequence[start:] != mask_id) | ~in_block] = -torch.inf

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from reference import reference_step
+from reference import gumbel_tokens, reference_step
 from rich.console import Console
 from rich.table import Table
 from setup import load, wide_vocabulary
@@ -71,7 +71,7 @@ def reference_training_step(method: DOPSD, batch: Sequence[Draw]) -> None:
     """Gradients the straightforward way, and the optimizer step."""
     optimizer = method.optimizers()
     optimizer.zero_grad()
-    reference_step(method, batch)
+    reference_step(method, batch, propose=gumbel_tokens)
     optimizer.step()
 
 

@@ -64,11 +64,16 @@ def decode(network, prompt: list[int], sampler, *, seed: int, example: int) -> D
 
 
 def propose(logits: list[float], key: int, temperature: float) -> int:
-    """The argmax of logits + temperature * Gumbel noise."""
+    """The most likely token, or the first one at which the summed probabilities pass the position's number."""
     if temperature == 0:
-        return max(range(len(logits)), key=lambda v: (logits[v], -v))
-    noise = [-math.log(-math.log1p(-uniform(child(child(key, 1), v)))) for v in range(len(logits))]
-    return max(range(len(logits)), key=lambda v: logits[v] + temperature * noise[v])
+        return max(range(len(logits)), key=lambda v: logits[v])
+    weights = [math.exp((logit - max(logits)) / temperature) for logit in logits]
+    passed, number = 0.0, uniform(child(key, 1)) * sum(weights)
+    for token, weight in enumerate(weights):
+        passed += weight
+        if passed > number:
+            return token
+    raise AssertionError("the number is below 1")
 
 
 def mix(z: int) -> int:

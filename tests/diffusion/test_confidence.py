@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dopsd.diffusion.confidence import confidence, forbid, probability_of
+from dopsd.diffusion.confidence import confidence, forbid, probability_of, sample
 
 
 @pytest.fixture
@@ -42,3 +42,21 @@ def test_a_forbidden_token_has_probability_zero_and_the_others_share_the_rest(lo
     actual = forbid(logits.clone(), 4)
     torch.testing.assert_close(actual.double().softmax(-1), expected)
     assert probability_of(actual, torch.full((3, 5), 4)).eq(0).all()
+
+
+@pytest.mark.parametrize("temperature", [0.05, 0.9, 3.0])
+def test_a_sample_is_where_the_distribution_function_passes_the_number(logits, temperature):
+    numbers = torch.rand(3, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    drawn = sample(logits, temperature, numbers)
+    for place in ((row, column) for row in range(3) for column in range(5)):
+        passed = (logits[place].double() / temperature).softmax(-1).cumsum(-1).tolist()
+        token = int(drawn[place])
+        assert passed[token] > float(numbers[place]) - 1e-12
+        assert token == 0 or passed[token - 1] <= float(numbers[place]) + 1e-12
+
+
+@pytest.mark.parametrize("number", [2.0**-53, 1 - 2.0**-53])
+def test_the_ends_of_the_unit_interval_draw_possible_tokens(number):
+    logits = torch.tensor([-torch.inf, 2.0, -200.0, 1.0, -torch.inf, -900.0])
+    token = sample(logits, 1.0, torch.tensor(number, dtype=torch.float64))
+    assert int(token) == (1 if number < 0.5 else 3)

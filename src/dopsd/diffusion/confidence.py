@@ -15,6 +15,21 @@ def forbid(logits: Float[Tensor, "*shape V"], token: int) -> Float[Tensor, "*sha
     return logits
 
 
+def sample(
+    logits: Float[Tensor, "*shape V"], temperature: float, number: Float[Tensor, "*shape"]
+) -> Int[Tensor, "*shape"]:
+    """A token from softmax(logits / temperature): the one at which the distribution function passes `number` in (0, 1).
+
+    Gumbel noise on all V logits would draw from the same distribution, with V random numbers for each position.
+    """
+    relative = (logits.double() - logits.amax(-1, keepdim=True).double()) / temperature
+    cumulative = relative.exp_().cumsum(-1)
+    total = cumulative[..., -1:].contiguous()
+    passed = torch.searchsorted(cumulative, number[..., None] * total, right=True)
+    last_possible = torch.searchsorted(cumulative, total)  # where rounding makes number * total the total
+    return passed.minimum(last_possible)[..., 0]
+
+
 def probability_of(
     logits: Float[Tensor, "*shape V"], tokens: Int[Tensor, "*shape"]
 ) -> Float[Tensor, "*shape"]:

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd.diffusion.choose import choose
-from dopsd.diffusion.confidence import forbid, probability_of
+from dopsd.diffusion.confidence import forbid, probability_of, sample
 from dopsd.diffusion.noise import derive, gumbel, uniform
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import NEVER, Trajectory
@@ -116,13 +116,15 @@ class BlockSampler:
     def _propose(
         self, logits: Float[Tensor, "B block V"], keys: Int[Tensor, "B block"]
     ) -> Int[Tensor, "B block"]:
-        """The token each position would take: the most likely one, or a sample by the Gumbel-max rule."""
+        """The token each position would take: the most likely one, or a sample (bfloat16: by coarse Gumbel noise)."""
         if self.temperature == 0:
             return logits.argmax(-1)
+        keys = derive(keys, _TOKEN_NOISE)
+        if self.noise_dtype == "float64":
+            return sample(logits, self.temperature, uniform(keys))
         vocabulary = torch.arange(logits.shape[-1], device=logits.device)
-        noise = gumbel(derive(derive(keys, _TOKEN_NOISE)[..., None], vocabulary))
-        dtype = torch.float64 if self.noise_dtype == "float64" else torch.bfloat16
-        return (logits.to(dtype) + self.temperature * noise.to(dtype)).argmax(-1)
+        noise = gumbel(derive(keys[..., None], vocabulary)).bfloat16()
+        return (logits.bfloat16() + self.temperature * noise).argmax(-1)
 
     def _score(
         self,
