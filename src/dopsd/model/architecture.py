@@ -75,6 +75,11 @@ class MaskedDiffusionLM(PreTrainedModel):
         """The ids after which a response has ended."""
         return (self.eos_id, self.eot_id)
 
+    def compile_layers(self) -> None:
+        """Each layer becomes one compiled graph, made at its first call (with the adapters it has then)."""
+        for layer in self.model.layers:
+            layer.compile()
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """LLaDA's "mitchell" start: normal with 1/sqrt(fan in), cut at three standard deviations."""

@@ -28,8 +28,14 @@ def load_model(
     init: str = "pretrained",
     seed: int = 0,
     quantization: str | None = None,
+    activation_checkpointing: bool = False,
+    compile: bool = False,
 ) -> MaskedDiffusionLM:
-    """A model in eval mode from a directory, a hub id or `tiny`; raises ValueError in one line."""
+    """A model in eval mode from a directory, a hub id or `tiny`; raises ValueError in one line.
+
+    `activation_checkpointing` keeps one hidden state a layer in training and computes the rest again in the backward
+    pass; `compile` hands each layer to torch.compile. Neither changes a result beyond rounding.
+    """
     _require("dtype", dtype, tuple(DTYPES))
     _require("init", init, INITS)
     _require("quantization", quantization, QUANTIZATIONS)
@@ -46,6 +52,10 @@ def load_model(
             directory, config, DTYPES[dtype], attention, _quantizer(quantization, DTYPES[dtype])
         )
     model.eval()
+    if activation_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if compile:
+        model.compile_layers()
     return model if device is None else model.to(device)  # pyright: ignore[reportArgumentType]
 
 
