@@ -43,7 +43,7 @@ TABLE = [
     ("eval_every=0", "eval_every=0: must be an integer of at least 1"),
     ("seed=-1", "seed=-1: must be an integer of at least 0"),
     ("lr=fast", "lr=fast: must be a number above 0"),
-    ("gradient_clip=0", "gradient_clip=0"),
+    ("gradient_clip=0", "gradient_clip=0: must be a number above 0"),
     ("micro_batch_tokens=0", "micro_batch_tokens=0: must be "),
     ("parity.region=here", "parity.region=here: must be one of masked, later_blocks"),
     ("learning.learn_from=some", "learning.learn_from=some: must be one of accepted, all"),
@@ -131,7 +131,10 @@ def test_a_resumed_run_keeps_its_settings(tmp_path: Path, capsys: pytest.Capture
     ran = run(capsys, "train", "resume=nowhere")
     assert ran.err == "dopsd: resume=nowhere: must be a run's directory (there is no config.yaml in it)\n"
     ran = run(capsys, "train", f"resume={tmp_path}", "rho=0.5")
-    assert ran.err == "dopsd: rho=0.5: a resumed run keeps its settings, only max_steps can be given\n"
+    assert (
+        ran.err
+        == "dopsd: rho=0.5: a resumed run keeps its settings, only max_steps and trainer can be given\n"
+    )
 
 
 def test_a_saved_config_cannot_name_foreign_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
+from dopsd import ranks
 from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.checkpoint import ADAPTER_CONFIG, CheckpointError
 from dopsd.model.names import in_memory_name
@@ -24,8 +25,16 @@ _OURS_TO_REPLACE = ("model*.safetensors", "model.safetensors.index.json", "adapt
 
 
 def save_weights(model: MaskedDiffusionLM | PeftModel, directory: str | Path) -> None:
-    """Write the adapter (PEFT format) or a plain model (official layout); strangers' files stay."""
-    directory = Path(directory)
+    """Write the adapter (PEFT format) or a plain model (official layout); strangers' files stay.
+
+    The first rank writes; every rank must call it, and returns when the files are there.
+    """
+    if ranks.is_first():
+        _save(model, Path(directory))
+    ranks.meet()
+
+
+def _save(model: MaskedDiffusionLM | PeftModel, directory: Path) -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     written = directory.parent / f".{directory.name}.{uuid4().hex[:8]}"
     written.mkdir()
