@@ -40,7 +40,11 @@ def main() -> None:
     one, two = medians.values()
     results = {
         "machine": {"cpu": cpu_name(), "cores": os.cpu_count(), "torch": torch.__version__},
-        "ddp2": {"efficiency": two / one, "trajectories_per_s": medians, "steps": len(speeds[next(iter(WAYS))])},
+        "ddp2": {
+            "efficiency": two / one,
+            "trajectories_per_s": medians,
+            "steps": len(speeds[next(iter(WAYS))]),
+        },
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     show(results["ddp2"])

@@ -8,7 +8,7 @@ from dopsd.evaluation.decode import Evaluation, evaluate
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
 from dopsd.job.student import Student
-from dopsd.model import dropout_off
+from dopsd.model import dropout_off, in_step
 from dopsd.task import Example, Split
 
 
@@ -23,9 +23,14 @@ class Examiner:
         """Decodes one split (or its first `eval_limit` examples), a part on each rank, and shows the accuracy."""
         examples = self._examples(split)
         mine = examples[ranks.this() :: ranks.count()]
-        with self.display.bar(title, len(mine)) as advance, dropout_off(student.network):
+        network = student.network
+        with (
+            self.display.bar(title, len(mine)) as advance,
+            dropout_off(network),
+            in_step(network) as denoiser,
+        ):
             part = evaluate(
-                student.network,
+                denoiser,
                 task=self.plan.task,
                 examples=mine,
                 chat=student.chat,

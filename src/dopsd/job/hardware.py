@@ -1,19 +1,23 @@
 """What a run computes on: one device, or several processes with a device each."""
 
 import os
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import Any
 
 import lightning as L
 import torch
 import torch.distributed as dist
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, ParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, ParallelStrategy
 from lightning.pytorch.strategies.strategy import Strategy
 from omegaconf import DictConfig
+from torch.optim import Optimizer
 
 from dopsd.config.build import Recipe, typed_key
 from dopsd.config.errors import UserError
+from dopsd.model import divided, whole
 
 
 class Replicas(DDPStrategy):
@@ -29,6 +33,44 @@ class Replicas(DDPStrategy):
         """Leaves the network as it is: every rank loads or draws the same weights."""
 
 
+class Shards(Replicas):
+    """A part of every layer's weights in every process (FSDP2): `dopsd.model.shard` divides the loaded network.
+
+    Checkpoints hold whole tensors, so that a run goes on with any number of processes.
+    """
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """The trained weights: the frozen ones need not be brought together."""
+        assert self.lightning_module is not None
+        weights = self.lightning_module.named_parameters()
+        return {name: whole(weight.detach()) for name, weight in weights if weight.requires_grad}
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Divides them again."""
+        assert self.lightning_module is not None
+        weights = dict(self.lightning_module.named_parameters())
+        divided_weights = {
+            name: divided(value, weights[name]) for name, value in checkpoint["state_dict"].items()
+        }
+        super().load_model_state_dict({"state_dict": divided_weights}, strict)
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """The optimizer's moments, whole."""
+        state = super().optimizer_state(optimizer)
+        moments = {i: {k: whole(v) for k, v in each.items()} for i, each in state["state"].items()}
+        return {**state, "state": moments}
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Divides them again."""
+        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            moments = {
+                i: {k: divided(v, weights[i]) if v.ndim else v for k, v in each.items()}
+                for i, each in state["state"].items()
+            }
+            optimizer.load_state_dict({**state, "state": moments})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
     """The devices of a run: `processes` in all, `here` on this machine, which something may have launched already."""
@@ -37,7 +79,7 @@ class Hardware:
     processes: int = 1
     here: int = 1
     is_launched: bool = True
-    strategy: Replicas | ModelParallelStrategy | None = field(default=None, repr=False)
+    strategy: Replicas | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, recipe: Recipe, config: DictConfig) -> "Hardware":
@@ -68,7 +110,7 @@ class Hardware:
             if started > 1:
                 raise ValueError(f"torchrun has started {started} processes; trainer=ddp uses them")
             return cls(device=strategy.root_device)
-        if not isinstance(strategy, Replicas | ModelParallelStrategy):
+        if not isinstance(strategy, Replicas):
             raise ValueError("several devices need trainer=ddp or trainer=fsdp")
         environment, here = strategy.cluster_environment, len(strategy.parallel_devices or ())
         assert environment is not None
@@ -82,6 +124,11 @@ class Hardware:
             is_launched=environment.creates_processes_externally,
             strategy=strategy,
         )
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the weights are divided over the processes."""
+        return isinstance(self.strategy, Shards)
 
     def join(self) -> None:
         """Waits for the other processes of the run; afterwards `dopsd.ranks` knows them."""

@@ -15,6 +15,7 @@ from dopsd.config.build import Recipe, build, prepare, prepare_top_level, typed_
 from dopsd.config.errors import UserError
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
+from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
 from dopsd.setting import setting
 from dopsd.task import Task
@@ -64,6 +65,7 @@ class Plan:
             hardware=Hardware.of(trainer, config),
         )
         _check_share(plan, config)
+        _check_sharding(plan)
         _check_solutions(plan)
         _check_checkpoint(plan.model)
         return plan
@@ -98,6 +100,19 @@ def _check_share(plan: Plan, config: DictConfig) -> None:
     if prompts % processes and "checkpoint" not in config:
         key = typed_key(config, "prompts_per_step")
         raise UserError(f"{key}={prompts}: must be a multiple of the {processes} processes (trainer.devices)")
+
+
+def _check_sharding(plan: Plan) -> None:
+    if not plan.hardware.is_sharded:
+        return
+    if plan.lora is None:
+        raise UserError(
+            "lora=none: trainer=fsdp divides the frozen weights and needs an adapter (lora=default)"
+        )
+    if isinstance(plan.method.arguments.get("teacher_weights"), EMAWeights):
+        raise UserError("teacher_weights=ema: trainer=fsdp has fixed and live")
+    if plan.model.arguments.get("quantization") is not None:
+        raise UserError("model.quantization: must be null with trainer=fsdp, which divides plain weights")
 
 
 def _check_solutions(plan: Plan) -> None:

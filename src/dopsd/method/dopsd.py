@@ -20,7 +20,7 @@ from dopsd.distillation.teacher import Teacher, TeacherView
 from dopsd.method.clock import Clock
 from dopsd.method.method import Method
 from dopsd.method.teacher_weights import TeacherWeights
-from dopsd.model import dropout_off
+from dopsd.model import dropout_off, in_step
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.setting import setting
 from dopsd.stream import Draw
@@ -82,9 +82,10 @@ class DOPSD(Method):
         """Each rank samples its part of the batch, then every rank has the whole."""
         size = len(batch) // ranks.count()
         mine = slice(ranks.this() * size, (ranks.this() + 1) * size)
-        with nullcontext() if self.rollout.dropout else dropout_off(self.network):
+        sampling = nullcontext() if self.rollout.dropout else dropout_off(self.network)
+        with sampling, in_step(self.network) as denoiser:
             part = self.rollout.collect(
-                self.network, batch[mine], prompts[mine], chat=self.chat, task=self.task, seed=self.seed
+                denoiser, batch[mine], prompts[mine], chat=self.chat, task=self.task, seed=self.seed
             )
         return RolloutBatch.joined(ranks.gathered(part.to("cpu"))).to(self.device)
 
@@ -114,12 +115,14 @@ class DOPSD(Method):
     ) -> dict[str, float]:
         """One optimizer step on these states, in micro-batches that add up to the whole; returns what to log.
 
-        Every rank knows all states, whoever sampled them, and takes an equal share of them.
+        Every rank knows all states, whoever sampled them, and takes an equal share of them, in equally many forwards.
         """
         mine, is_mine = ranks.equal_share(len(states))
         weights = self._state_weights(states, rollouts)[mine] * is_mine.to(self.device)
         totals: list[Float[Tensor, "5"]] = []
-        norm = self.update(self._losses(states[mine], view[mine], prompts, weights, totals))
+        width = view.prompts.tokens.shape[1] + states.canvas.shape[1]
+        parts = self.micro_batches(len(mine), width)
+        norm = self.update(self._losses(states[mine], view[mine], prompts, weights, parts, totals))
         self.teacher_weights.after_update()
         total = torch.stack(totals).sum(0)
         ranks.add_up(total)
@@ -153,11 +156,11 @@ class DOPSD(Method):
         view: TeacherView,
         prompts: Prompts,
         weights: Float[Tensor, "S"],
+        micro_batches: Sequence[slice],
         totals: list[Float[Tensor, "5"]],
     ) -> Iterator[Float[Tensor, ""]]:
         """The loss of each micro-batch; `totals` collects the weighted sums that are logged."""
-        width = view.prompts.tokens.shape[1] + states.canvas.shape[1]
-        for rows in self.micro_batches(len(states), width):
+        for rows in micro_batches:
             part = states[rows]
             comparison, is_real = self._compare(part, view[rows], prompts[part.rollout])
             each = is_real * weights[rows, None]

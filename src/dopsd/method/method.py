@@ -9,11 +9,13 @@ import lightning as L
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
 from dopsd import ranks
 from dopsd.chat import Chat
 from dopsd.method.schedule import Schedule
+from dopsd.model import whole
 from dopsd.stream import Draw
 from dopsd.task import Task
 
@@ -80,9 +82,12 @@ class Method(L.LightningModule, ABC):
         optimizer.zero_grad()
         for loss in losses:
             self.manual_backward(loss)
-        ranks.add_up(*(p.grad for p in self.network.parameters() if p.grad is not None))
         parameters = [p for p in self.network.parameters() if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(parameters, self._gradient_clip)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if not isinstance(self.network, FSDPModule):  # which has added them up already
+            ranks.add_up(*gradients)
+        norm = whole(nn.utils.get_total_norm(gradients))
+        nn.utils.clip_grads_with_norm_(parameters, self._gradient_clip, norm)
         if torch.isfinite(norm):
             optimizer.step()
         elif ranks.is_first():

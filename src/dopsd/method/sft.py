@@ -39,11 +39,13 @@ class SFT(Method):
         rows, is_mine = ranks.equal_share(len(fitting))
         weights = is_mine.to(self.device) / len(fitting)
         draws = [fitting[row][0] for row in rows]
-        prompts = self.chat.prompts(draw.example for draw in draws).to(self.device)
+        prompts = self.chat.prompts(draw.example for draw, _ in fitting).to(self.device)
+        width = prompts.tokens.shape[1] + self.gen_length
+        parts = self.micro_batches(len(rows), width)
         finished = self._canvases([fitting[row][1] for row in rows])
         masked = self._masked(example_keys(self.seed, [draw.number for draw in draws], device=self.device))
         losses: list[Tensor] = []
-        norm = self.update(self._losses(prompts, finished, masked, weights, losses))
+        norm = self.update(self._losses(prompts[rows], finished, masked, weights, parts, losses))
         loss = torch.stack(losses).sum()
         ranks.add_up(loss)
         self.log_step({"train/loss": loss, "train/gradient_norm": norm})
@@ -54,11 +56,11 @@ class SFT(Method):
         finished: Int[Tensor, "B L"],
         masked: Bool[Tensor, "B L"],
         weights: Float[Tensor, "B"],
+        micro_batches: Sequence[slice],
         losses: list[Tensor],
     ) -> Iterator[Tensor]:
-        """The loss of each micro-batch: weighted sum over rows of a row's mean cross-entropy at its masked positions."""
-        width = prompts.tokens.shape[1] + self.gen_length
-        for rows in self.micro_batches(len(prompts), width):
+        """The loss of each micro-batch: the weighted sum of each row's mean cross-entropy at its masked positions."""
+        for rows in micro_batches:
             columns, real = columns_of(masked[rows], int(masked[rows].sum(-1).max()))
             canvas = finished[rows].masked_fill(masked[rows], self.chat.special.mask_id)
             part = prompts[rows]
