@@ -1,5 +1,6 @@
 """What a run computes on: one device, or several processes with a device each."""
 
+import atexit
 import os
 from collections.abc import Mapping
 from copy import deepcopy
@@ -147,6 +148,7 @@ class Hardware:
             rank=environment.global_rank(),
             world_size=environment.world_size(),
         )
+        atexit.register(dist.destroy_process_group)
 
 
 def _refuse_missing_devices(typed: str, recipe: Recipe) -> None:
