@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import QUICK, run, small_model
 from safetensors import safe_open
 
@@ -43,7 +44,7 @@ TABLE = [
     ("eval_every=0", "eval_every=0: must be an integer of at least 1"),
     ("seed=-1", "seed=-1: must be an integer of at least 0"),
     ("lr=fast", "lr=fast: must be a number above 0"),
-    ("gradient_clip=0", "gradient_clip=0"),
+    ("gradient_clip=0", "gradient_clip=0: must be a number above 0"),
     ("micro_batch_tokens=0", "micro_batch_tokens=0: must be "),
     ("parity.region=here", "parity.region=here: must be one of masked, later_blocks"),
     ("learning.learn_from=some", "learning.learn_from=some: must be one of accepted, all"),
@@ -54,6 +55,28 @@ TABLE = [
     ("hydra.run.dir=/proc/nowhere", "hydra.run.dir=/proc/nowhere: must be a writable directory"),
     ("trainer.precision=12", "trainer.precision=12: must be one of "),
     ("task._target_=dopsd.task.Nothing", "task._target_=dopsd.task.Nothing: must be an importable class"),
+]
+ON_TWO = ("trainer.accelerator=cpu", "trainer.devices=2")
+HARDWARE_TABLE = [
+    (
+        ("trainer=gpu", "trainer.devices=64"),
+        f"trainer.devices=64: this machine has {torch.cuda.device_count()} CUDA devices",
+    ),
+    (("trainer=cpu", "trainer.devices=2"), "trainer.devices=2: several devices need trainer=ddp or "),
+    (
+        ("trainer=ddp", *ON_TWO, "prompts_per_step=3"),
+        "prompts_per_step=3: must be a multiple of the 2 processes",
+    ),
+    (
+        ("trainer=ddp", *ON_TWO, "prompts_per_step=1"),
+        "prompts_per_step=1: must be a multiple of the 2 processes",
+    ),
+    (
+        ("trainer=ddp", *ON_TWO, "trainer.num_nodes=2"),
+        "trainer.devices=2: on 2 nodes, start the command on each",
+    ),
+    (("trainer=fsdp", *ON_TWO, "lora=none"), "lora=none: trainer=fsdp divides the frozen weights"),
+    (("trainer=fsdp", *ON_TWO, "teacher_weights=ema"), "teacher_weights=ema: trainer=fsdp has "),
 ]
 EVALUATION_TABLE = [
     ("rho=0.5", "rho=0.5: an evaluation does not read it"),
@@ -76,6 +99,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize(("typed", "line"), TABLE, ids=[typed for typed, _ in TABLE])
 def test_train(typed: str, line: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = run(capsys, "train", model, "model.init=random", typed)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"dopsd: {line}")
+    assert ran.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("typed", "line"), HARDWARE_TABLE)
+def test_hardware(
+    typed: tuple[str, ...], line: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = run(capsys, "train", model, "model.init=random", *typed)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"dopsd: {line}")
     assert ran.err.count("\n") == 1
@@ -131,7 +165,10 @@ def test_a_resumed_run_keeps_its_settings(tmp_path: Path, capsys: pytest.Capture
     ran = run(capsys, "train", "resume=nowhere")
     assert ran.err == "dopsd: resume=nowhere: must be a run's directory (there is no config.yaml in it)\n"
     ran = run(capsys, "train", f"resume={tmp_path}", "rho=0.5")
-    assert ran.err == "dopsd: rho=0.5: a resumed run keeps its settings, only max_steps can be given\n"
+    assert (
+        ran.err
+        == "dopsd: rho=0.5: a resumed run keeps its settings, only max_steps and trainer can be given\n"
+    )
 
 
 def test_a_saved_config_cannot_name_foreign_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

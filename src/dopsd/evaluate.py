@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from dopsd.config.saved import planned
 from dopsd.entry.command import command
 from dopsd.entry.composing import CONF
+from dopsd.entry.processes import on_every_process
 
 
 def evaluate(config: DictConfig, directory: Path) -> None:
@@ -16,6 +17,7 @@ def evaluate(config: DictConfig, directory: Path) -> None:
     from dopsd import job  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
 
     plan = job.Plan.of(config)
+    plan.hardware.join()
     chosen = job.Chosen.of(config)
     student = job.Student.load(plan)
     if chosen.directory is not None:
@@ -35,7 +37,7 @@ def evaluate(config: DictConfig, directory: Path) -> None:
 @hydra.main(version_base="1.3", config_path=CONF, config_name="evaluate")
 def _entry(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
-    evaluate(planned(config, hydra_config), Path(hydra_config.runtime.output_dir))
+    on_every_process(evaluate, planned(config, hydra_config), Path(hydra_config.runtime.output_dir))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Ask the student, retry while the verdict is no, keep what was accepted (METHOD: at most `max_attempts` tries)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import torch
@@ -23,7 +23,6 @@ from dopsd.task import Task, Verdict
 class RolloutBatch:
     """What the student did with each prompt: one kept trajectory, its verdict, and the tries it took."""
 
-    prompts: Prompts
     trajectory: Trajectory
     keys: Int[Tensor, "B"]
     responses: list[str]
@@ -34,6 +33,26 @@ class RolloutBatch:
     def accepted(self) -> Bool[Tensor, "B"]:
         """Rows whose kept answer was accepted."""
         return torch.tensor([v.accepted for v in self.verdicts], device=self.attempts.device)
+
+    @classmethod
+    def joined(cls, parts: Sequence["RolloutBatch"]) -> "RolloutBatch":
+        """The rollouts of all parts, in their order."""
+        return cls(
+            trajectory=Trajectory.joined([part.trajectory for part in parts]),
+            keys=torch.cat([part.keys for part in parts]),
+            responses=[response for part in parts for response in part.responses],
+            verdicts=[verdict for part in parts for verdict in part.verdicts],
+            attempts=torch.cat([part.attempts for part in parts]),
+        )
+
+    def to(self, device: torch.device | str) -> "RolloutBatch":
+        """The same rollouts on another device."""
+        return replace(
+            self,
+            trajectory=self.trajectory.to(device),
+            keys=self.keys.to(device),
+            attempts=self.attempts.to(device),
+        )
 
 
 @setting
@@ -81,7 +100,6 @@ class Rollout:
                 break
         assert kept is not None
         return RolloutBatch(
-            prompts=prompts,
             trajectory=kept,
             keys=example_keys(seed, numbers, device=device),
             responses=responses,

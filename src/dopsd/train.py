@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from dopsd.config.saved import planned
 from dopsd.entry.command import command
 from dopsd.entry.composing import CONF
+from dopsd.entry.processes import on_every_process
 
 
 def train(config: DictConfig, directory: Path) -> None:
@@ -18,6 +19,7 @@ def train(config: DictConfig, directory: Path) -> None:
 
     started = time.perf_counter()
     plan = job.Plan.of(config)
+    plan.hardware.join()
     student = job.Student.load(plan)
     method = student.method()
     run = job.RunDirectory.open(directory, config)
@@ -43,7 +45,8 @@ def train(config: DictConfig, directory: Path) -> None:
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 def _entry(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
-    train(planned(config, hydra_config), Path(config.resume or hydra_config.runtime.output_dir))
+    directory = Path(config.resume or hydra_config.runtime.output_dir)
+    on_every_process(train, planned(config, hydra_config), directory)
 
 
 def main() -> None:

@@ -46,8 +46,11 @@ def test_every_arm_composes_and_builds(group: str, arm: str) -> None:
         prepare(config, "trainer")
 
 
-def test_ddp_on_two_cpu_processes_builds() -> None:
-    Plan.of(composed("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "model.init=random"))
+@pytest.mark.parametrize("arm", ["ddp", "fsdp"])
+def test_two_cpu_processes_build(arm: str) -> None:
+    on_two = (f"trainer={arm}", "trainer.accelerator=cpu", "trainer.devices=2")
+    hardware = Plan.of(composed(*on_two, "model.init=random")).hardware
+    assert (hardware.processes, hardware.here, hardware.is_launched) == (2, 2, False)
 
 
 @pytest.mark.parametrize(("group", "arm"), ARMS)

@@ -47,7 +47,9 @@ def state_losses(method, draw, state: VisitedStates, rollout, teacher_network) -
     prompt = CHAT.prompts([draw.example]).tokens[0].tolist()
     reads_solution = method.teacher.reads_solution
     shown = CHAT.prompts([draw.example], with_solution=reads_solution).tokens[0].tolist()
-    view = method.teacher.view(state, rollout.prompts, rollout.keys)
+    view = method.teacher.view(
+        state, CHAT.prompts([draw.example], with_solution=reads_solution), rollout.keys
+    )
     canvas, seen = state.canvas[0].tolist(), view.canvas[0].tolist()
     with torch.no_grad():
         teacher = teacher_network(torch.tensor([shown + seen]))[0, len(shown) :].log_softmax(-1)

@@ -1,13 +1,10 @@
-"""A point from which a run can go on: trained weights, optimizer, data order and random state, not the frozen base."""
+"""A point from which a run can go on: trained weights, optimizer and data order, not the frozen base."""
 
 import os
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
-
-_RANDOM = "random_state"
 
 
 class ResumePoint(L.Callback):
@@ -15,18 +12,10 @@ class ResumePoint(L.Callback):
 
     def __init__(self, file: Path, *, every: int, last: int):
         self._file, self._every, self._last = file, every, last
-        self._random: dict[str, Any] | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Frozen weights are not in the file, so loading must not ask for them."""
         pl_module.strict_loading = False
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes the random state back after everything else is ready."""
-        if self._random is not None:
-            torch.set_rng_state(self._random["cpu"])
-            for device, state in enumerate(self._random["cuda"]):
-                torch.cuda.set_rng_state(state, device)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -43,12 +32,10 @@ class ResumePoint(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Leaves out the frozen weights and adds the random state, which dropout draws from."""
+        """Leaves out the frozen weights."""
         frozen = {name for name, weight in pl_module.named_parameters() if not weight.requires_grad}
         weights = checkpoint["state_dict"]
         checkpoint["state_dict"] = {name: weights[name] for name in weights if name not in frozen}
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-        checkpoint[_RANDOM] = {"cpu": torch.get_rng_state(), "cuda": cuda}
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -60,7 +47,6 @@ class ResumePoint(L.Callback):
             raise ValueError(
                 f"{self._file}: {len(missing)} trained weights are missing: {', '.join(missing[:3])}"
             )
-        self._random = checkpoint[_RANDOM]
         progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
         if progress["current"]["ready"] < self._last:
             progress["is_last_batch"] = False

@@ -14,7 +14,7 @@ from dopsd.config.errors import UserError
 
 CONFIG = "config.yaml"
 RESUME_POINT = "resume.ckpt"
-_FREE_ON_RESUME = ("resume", "max_steps")
+_FREE_ON_RESUME = ("resume", "max_steps", "trainer")
 _TRUSTED = ("dopsd.", "lightning.", "torch.optim.")
 _OF_THE_MODEL = ("model", "lora", "lora_r", "lora_alpha", "lora_dropout")
 _OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
@@ -68,10 +68,12 @@ def read_saved(directory: Path, key: str) -> DictConfig:
 
 
 def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The run's own config; only its end can be moved."""
+    """The run's own config; only its end and the hardware can be changed."""
     for override in overrides:
-        if _key(override) not in _FREE_ON_RESUME:
-            raise UserError(f"{override}: a resumed run keeps its settings, only max_steps can be given")
+        if _key(override).partition(".")[0] not in _FREE_ON_RESUME:
+            raise UserError(
+                f"{override}: a resumed run keeps its settings, only max_steps and trainer can be given"
+            )
     directory = Path(config.resume)
     saved = read_saved(directory, "resume")
     if not (directory / RESUME_POINT).is_file():
@@ -81,8 +83,18 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     if any(_key(override) == "max_steps" for override in overrides):
         saved.max_steps = saved.method.max_steps = config.max_steps
         saved.command.overrides.append(f"max_steps={config.max_steps}")
+    _change_hardware(saved, config, overrides)
     saved.resume = str(directory)
     return saved
+
+
+def _change_hardware(saved: DictConfig, config: DictConfig, overrides: Sequence[str]) -> None:
+    typed = [override for override in overrides if _key(override).partition(".")[0] == "trainer"]
+    if any(_key(override) == "trainer" for override in typed):
+        saved.trainer = config.trainer
+    for key in map(_key, typed):
+        OmegaConf.update(saved, key, OmegaConf.select(config, key))
+    saved.command.overrides.extend(typed)
 
 
 def _evaluated(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:

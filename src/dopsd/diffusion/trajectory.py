@@ -1,5 +1,6 @@
 """A denoising trajectory as two small tensors, from which every state the student visited can be derived."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -32,6 +33,25 @@ class Trajectory:
             step_map=self.step_map[rows],
             steps=self.steps[rows],
             block_length=self.block_length,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence["Trajectory"]) -> "Trajectory":
+        """The trajectories of all parts, in their order."""
+        return cls(
+            tokens=torch.cat([part.tokens for part in parts]),
+            step_map=torch.cat([part.step_map for part in parts]),
+            steps=torch.cat([part.steps for part in parts]),
+            block_length=parts[0].block_length,
+        )
+
+    def to(self, device: torch.device | str) -> "Trajectory":
+        """The same trajectories on another device."""
+        return replace(
+            self,
+            tokens=self.tokens.to(device),
+            step_map=self.step_map.to(device),
+            steps=self.steps.to(device),
         )
 
     def replaced(self, rows: Int[Tensor, "R"], by: "Trajectory") -> "Trajectory":

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -16,9 +16,13 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from dopsd import ranks
 from dopsd.config.errors import UserError
 from dopsd.config.saved import planned
 from dopsd.entry.composing import explain, refuse_unknown_appended
+
+if TYPE_CHECKING:
+    from dopsd.job import Hardware
 
 _made_by_this_command: list[Path] = []
 
@@ -29,10 +33,11 @@ class BeforeAnything(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """One job; a resumed one goes on in its own directory."""
         with _explained(kwargs["config_name"]):
-            _check(config, kwargs["config_name"])
+            hardware = _check(config, kwargs["config_name"])
             if config.resume is not None:
                 with read_write(config.hydra):
                     config.hydra.run.dir = config.resume
+            _agree_on_directory(hardware, config, "hydra.run.dir")
             _claim(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -42,7 +47,8 @@ class BeforeAnything(Callback):
                 raise UserError(f"resume={config.resume}: a run is resumed alone, without --multirun")
             for overrides in _jobs(config):
                 job = compose(kwargs["config_name"], overrides, return_hydra_config=True)
-                _check(job, kwargs["config_name"])
+                hardware = _check(job, kwargs["config_name"])
+                _agree_on_directory(hardware, config, "hydra.sweep.dir")
             _name_jobs_by_what_differs(config)
             _claim(config, "hydra.sweep.dir")
 
@@ -69,11 +75,22 @@ def _explained(config_name: str) -> Iterator[None]:
         raise UserError(explain(error, sys.argv[1:], config_name)) from error
 
 
-def _check(config: DictConfig, config_name: str) -> None:
+def _check(config: DictConfig, config_name: str) -> "Hardware":
     from dopsd.job.plan import Plan  # noqa: PLC0415  (heavy; not needed for --help or a misspelt key)
 
     refuse_unknown_appended(config, _typed(config), config_name)
-    Plan.of(planned(config, config.hydra))
+    return Plan.of(planned(config, config.hydra)).hardware
+
+
+def _agree_on_directory(hardware: "Hardware", config: DictConfig, key: str) -> None:
+    """Processes that torchrun or srun has started take the directory of the first: the time in its name differs."""
+    if not hardware.is_launched or hardware.processes == 1:
+        return
+    hardware.join()
+    directory = ranks.of_first(str(OmegaConf.select(config, key)))
+    with read_write(config.hydra):
+        OmegaConf.update(config, key, directory)
+        config.hydra.overrides.hydra.append(f"{key}='{directory}'")
 
 
 def _jobs(config: DictConfig) -> Iterator[list[str]]:
@@ -106,6 +123,8 @@ def _typed(config: DictConfig) -> list[str]:
 
 def _claim(config: DictConfig, key: str) -> None:
     """Notes which directories are new; raises UserError where they cannot be made."""
+    if not ranks.is_first():
+        return
     directory = Path(OmegaConf.select(config, key)).absolute()
     new = [path for path in (directory, *directory.parents) if not path.exists()]
     existing = directory if not new else new[-1].parent

@@ -8,6 +8,7 @@ from dopsd.job.curve import draw_curve
 from dopsd.job.display import Display
 from dopsd.job.examiner import Examiner
 from dopsd.job.fitting import Fitted, fit
+from dopsd.job.hardware import Hardware
 from dopsd.job.plan import Plan
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.student import Student
@@ -18,6 +19,7 @@ __all__ = [
     "Display",
     "Examiner",
     "Fitted",
+    "Hardware",
     "Plan",
     "RunDirectory",
     "Student",

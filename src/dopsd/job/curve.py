@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from dopsd import ranks
 from dopsd.callbacks.held_out import Checked
 from dopsd.evaluation.interval import Interval
 from dopsd.job.metrics_file import read_metrics
@@ -17,6 +18,8 @@ _ACCURACY, _LOSS, _QUIET = "#1f5fa8", "#8a5a00", "#777777"
 
 def draw_curve(run: RunDirectory, *, title: str, history: Sequence[Checked], base: Interval) -> None:
     """Dev accuracy above, the loss of metrics.csv below."""
+    if not ranks.is_first():
+        return
     figure = Figure(figsize=(7, 5.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     _draw_accuracy(above, history, base)

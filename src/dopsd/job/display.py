@@ -10,11 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from dopsd import ranks
 from dopsd.evaluation.interval import Interval
 
 
 class Display:
-    """Bars and lines on stderr (bars only on a terminal), the result on stdout."""
+    """Bars and lines on stderr (bars only on a terminal), the result on stdout; the first rank speaks for all."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -23,7 +24,7 @@ class Display:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True, highlight=False),
+            console=Console(stderr=True, highlight=False, quiet=not ranks.is_first()),
             transient=True,
         )
 
@@ -58,6 +59,6 @@ class Display:
         for name in accuracies:
             table.add_column(name)
         table.add_row(*(Text(str(accuracy)) for accuracy in accuracies.values()))
-        console = Console(highlight=False)
+        console = Console(highlight=False, quiet=not ranks.is_first())
         console.print(table)
         console.print(f"files: {where}", markup=False, soft_wrap=True)

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dopsd import ranks
 from dopsd.evaluation.decode import Evaluation, evaluate
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
 from dopsd.job.student import Student
-from dopsd.model import dropout_off
+from dopsd.model import dropout_off, in_step
 from dopsd.task import Example, Split
 
 
@@ -19,13 +20,19 @@ class Examiner:
     display: Display
 
     def __call__(self, student: Student, split: Split, title: str) -> Evaluation:
-        """Decodes one split (or its first `eval_limit` examples) and shows the accuracy."""
+        """Decodes one split (or its first `eval_limit` examples), a part on each rank, and shows the accuracy."""
         examples = self._examples(split)
-        with self.display.bar(title, len(examples)) as advance, dropout_off(student.network):
-            evaluation = evaluate(
-                student.network,
+        mine = examples[ranks.this() :: ranks.count()]
+        network = student.network
+        with (
+            self.display.bar(title, len(mine)) as advance,
+            dropout_off(network),
+            in_step(network) as denoiser,
+        ):
+            part = evaluate(
+                denoiser,
                 task=self.plan.task,
-                examples=examples,
+                examples=mine,
                 chat=student.chat,
                 sampler=self.plan.greedy,
                 batch_size=self.plan.settings.eval_batch_size,
@@ -33,6 +40,7 @@ class Examiner:
                 device=self.plan.device,
                 on_progress=advance,
             )
+        evaluation = Evaluation(samples=ranks.dealt_back(part.samples))
         self.display.say(f"{title}: {evaluation.accuracy}")
         return evaluation
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import lightning as L
-import torch
 from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -46,7 +45,6 @@ def fit(
     """Trains the student in place, from the run's resume point where it has one."""
     plan = student.plan
     settings = plan.settings
-    torch.manual_seed(settings.seed)  # for dropout; everything else draws from streams of its own
     measures = Measures(started=started)
     resume_point = ResumePoint(run.resume_point, every=settings.eval_every, last=settings.max_steps)
     with examiner.display.bar("training", settings.max_steps) as advance:

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import lightning as L
 import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pydantic import Field
 
 from dopsd.config.build import Recipe, build, prepare, prepare_top_level, typed_key
 from dopsd.config.errors import UserError
 from dopsd.diffusion.sampler import BlockSampler
+from dopsd.job.hardware import Hardware
+from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
 from dopsd.setting import setting
 from dopsd.task import Task
@@ -46,7 +47,7 @@ class Plan:
     method: Recipe
     trainer: Recipe
     logger: Recipe | None
-    device: torch.device
+    hardware: Hardware
 
     @classmethod
     def of(cls, config: DictConfig) -> "Plan":
@@ -61,11 +62,18 @@ class Plan:
             method=_required(config, "method"),
             trainer=trainer,
             logger=prepare(config, "logger"),
-            device=_device(trainer, config),
+            hardware=Hardware.of(trainer, config),
         )
+        _check_share(plan, config)
+        _check_sharding(plan)
         _check_solutions(plan)
         _check_checkpoint(plan.model)
         return plan
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process puts the network."""
+        return self.hardware.device
 
     def make_trainer(self, **given: object) -> L.Trainer:
         """The trainer without what this project does in its own way."""
@@ -75,6 +83,7 @@ class Plan:
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
+            use_distributed_sampler=False,
             **given,
         )
 
@@ -86,14 +95,24 @@ def _required(config: DictConfig, key: str) -> Recipe:
     return recipe
 
 
-def _device(recipe: Recipe, config: DictConfig) -> torch.device:
-    """Where the trainer will put the network; raises UserError where that hardware is not here."""
-    try:
-        trainer = recipe(logger=False, enable_checkpointing=False, enable_progress_bar=False)
-        return trainer.strategy.root_device
-    except (MisconfigurationException, RuntimeError) as error:
-        key = typed_key(config, "trainer.accelerator")
-        raise UserError(f"{key}={recipe.arguments.get('accelerator')}: {error}") from error
+def _check_share(plan: Plan, config: DictConfig) -> None:
+    prompts, processes = plan.settings.prompts_per_step, plan.hardware.processes
+    if prompts % processes and "checkpoint" not in config:
+        key = typed_key(config, "prompts_per_step")
+        raise UserError(f"{key}={prompts}: must be a multiple of the {processes} processes (trainer.devices)")
+
+
+def _check_sharding(plan: Plan) -> None:
+    if not plan.hardware.is_sharded:
+        return
+    if plan.lora is None:
+        raise UserError(
+            "lora=none: trainer=fsdp divides the frozen weights and needs an adapter (lora=default)"
+        )
+    if isinstance(plan.method.arguments.get("teacher_weights"), EMAWeights):
+        raise UserError("teacher_weights=ema: trainer=fsdp has fixed and live")
+    if plan.model.arguments.get("quantization") is not None:
+        raise UserError("model.quantization: must be null with trainer=fsdp, which divides plain weights")
 
 
 def _check_solutions(plan: Plan) -> None:

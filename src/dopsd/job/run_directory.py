@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dopsd import ranks
 from dopsd.config.errors import Interrupted, UserError
 from dopsd.config.saved import CONFIG, RESUME_POINT, written_out
 from dopsd.evaluation.decode import Sample
@@ -18,14 +19,14 @@ from dopsd.evaluation.interval import Interval
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """One run's files."""
+    """One run's files; only the first rank writes them."""
 
     path: Path
 
     @classmethod
     def open(cls, path: Path, config: DictConfig) -> "RunDirectory":
         """A directory with the config in it; raises UserError where there is a run already, unless that is resumed."""
-        if config.resume is None and (path / CONFIG).exists():
+        if ranks.of_first(config.resume is None and (path / CONFIG).exists()):
             raise UserError(f"hydra.run.dir={path}: holds another run; resume={path} goes on with it")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
@@ -55,6 +56,8 @@ class RunDirectory:
 
     def write(self, name: str, text: str) -> None:
         """A text file that is there as a whole or not at all."""
+        if not ranks.is_first():
+            return
         file = self.path / f".{name}.part"
         file.write_text(text, encoding="utf-8")
         os.replace(file, self.path / name)
@@ -71,9 +74,12 @@ class RunDirectory:
     def remembered(self, name: str, measure: Callable[[], Interval]) -> Interval:
         """An accuracy that is measured once in a run's life."""
         file = self.path / f"{name}.json"
-        if not file.exists():
-            self.write_json(file.name, asdict(measure()))
-        return Interval(**json.loads(file.read_text(encoding="utf-8")))
+        known = ranks.of_first(file.read_text(encoding="utf-8") if file.exists() else None)
+        if known is not None:
+            return Interval(**json.loads(known))
+        measured = measure()
+        self.write_json(file.name, asdict(measured))
+        return measured
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+
 from dopsd.chat import Chat
 from dopsd.diffusion.sampler import SpecialTokens
 from dopsd.job.plan import Plan, saying
 from dopsd.method.method import Method
-from dopsd.model import load_adapter_weights, load_tokenizer, save_weights
+from dopsd.model import load_adapter_weights, load_tokenizer, save_weights, shard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +30,7 @@ class Student:
             tokenizer, model = load_tokenizer(path), plan.model()
         special = SpecialTokens(mask_id=model.mask_id, eos_id=model.eos_id, end_ids=model.end_ids)
         network = model if plan.lora is None else plan.lora(model=model)
-        return cls(
-            network=network.to(plan.device), chat=Chat(tokenizer=tokenizer, special=special), plan=plan
-        )
+        return cls(network=_placed(network, plan), chat=Chat(tokenizer=tokenizer, special=special), plan=plan)
 
     def method(self) -> Method:
         """The training method, for this student as it is now."""
@@ -47,4 +48,11 @@ class Student:
                 network = self.plan.model(path=str(directory), init="pretrained")
             else:
                 load_adapter_weights(network, directory)
-        return Student(network=network.to(self.plan.device), chat=self.chat, plan=self.plan)
+        return Student(network=_placed(network, self.plan), chat=self.chat, plan=self.plan)
+
+
+def _placed(network: nn.Module, plan: Plan) -> nn.Module:
+    """On this process's device, as a whole or as this rank's part of it."""
+    if plan.hardware.is_sharded and not isinstance(network, FSDPModule):
+        return shard(network, plan.device)
+    return network.to(plan.device)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
+from dopsd import ranks
 from dopsd.diffusion.confidence import ConfidenceMeasure, confidence
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.readout import Head, in_chunks
@@ -19,7 +20,7 @@ from dopsd.distillation.teacher import Teacher, TeacherView
 from dopsd.method.clock import Clock
 from dopsd.method.method import Method
 from dopsd.method.teacher_weights import TeacherWeights
-from dopsd.model import dropout_off
+from dopsd.model import dropout_off, in_step
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.setting import setting
 from dopsd.stream import Draw
@@ -61,11 +62,8 @@ class DOPSD(Method):
         """One rollout of the batch's prompts, then the optimizer steps on the states it visited."""
         examples = [draw.example for draw in batch]
         prompts = self.chat.prompts(examples).to(self.device)
-        sampling = nullcontext() if self.rollout.dropout else dropout_off(self.network)
-        with self.clock("rollout"), sampling:
-            rollout = self.rollout.collect(
-                self.network, batch, prompts, chat=self.chat, task=self.task, seed=self.seed
-            )
+        with self.clock("rollout"):
+            rollout = self._roll_out(batch, prompts)
         self._log_rollout(rollout)
         shown = self.chat.prompts(examples, with_solution=True) if self.teacher.reads_solution else prompts
         shown = shown.to(self.device)
@@ -79,6 +77,17 @@ class DOPSD(Method):
                 )
         if learnt:
             self.log_step({key: sum(each[key] for each in learnt) / len(learnt) for key in learnt[0]})
+
+    def _roll_out(self, batch: Sequence[Draw], prompts: Prompts) -> RolloutBatch:
+        """Each rank samples its part of the batch, then every rank has the whole."""
+        size = len(batch) // ranks.count()
+        mine = slice(ranks.this() * size, (ranks.this() + 1) * size)
+        sampling = nullcontext() if self.rollout.dropout else dropout_off(self.network)
+        with sampling, in_step(self.network) as denoiser:
+            part = self.rollout.collect(
+                denoiser, batch[mine], prompts[mine], chat=self.chat, task=self.task, seed=self.seed
+            )
+        return RolloutBatch.joined(ranks.gathered(part.to("cpu"))).to(self.device)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A moving average is part of the run."""
@@ -104,12 +113,20 @@ class DOPSD(Method):
     def _learn(
         self, states: VisitedStates, view: TeacherView, prompts: Prompts, rollouts: int
     ) -> dict[str, float]:
-        """One optimizer step on these states, in micro-batches that add up to the whole; returns what to log."""
-        weights = self._state_weights(states, rollouts)
+        """One optimizer step on these states, in micro-batches that add up to the whole; returns what to log.
+
+        Every rank knows all states, whoever sampled them, and takes an equal share of them, in equally many forwards.
+        """
+        mine, is_mine = ranks.equal_share(len(states))
+        weights = self._state_weights(states, rollouts)[mine] * is_mine.to(self.device)
         totals: list[Float[Tensor, "5"]] = []
-        norm = self.update(self._losses(states, view, prompts, weights, totals))
+        width = view.prompts.tokens.shape[1] + states.canvas.shape[1]
+        parts = self.micro_batches(len(mine), width)
+        norm = self.update(self._losses(states[mine], view[mine], prompts, weights, parts, totals))
         self.teacher_weights.after_update()
-        loss, divergence, overlap, entropy, weight = torch.stack(totals).sum(0).tolist()
+        total = torch.stack(totals).sum(0)
+        ranks.add_up(total)
+        loss, divergence, overlap, entropy, weight = total.tolist()
         return {
             "train/loss": loss,
             "train/gradient_norm": float(norm),
@@ -139,11 +156,11 @@ class DOPSD(Method):
         view: TeacherView,
         prompts: Prompts,
         weights: Float[Tensor, "S"],
+        micro_batches: Sequence[slice],
         totals: list[Float[Tensor, "5"]],
     ) -> Iterator[Float[Tensor, ""]]:
         """The loss of each micro-batch; `totals` collects the weighted sums that are logged."""
-        width = view.prompts.tokens.shape[1] + states.canvas.shape[1]
-        for rows in self.micro_batches(len(states), width):
+        for rows in micro_batches:
             part = states[rows]
             comparison, is_real = self._compare(part, view[rows], prompts[part.rollout])
             each = is_real * weights[rows, None]
@@ -164,11 +181,11 @@ class DOPSD(Method):
         rows = torch.arange(len(states), device=candidates.device)[:, None]
 
         def select(hidden: Float[Tensor, "S C D"], head: Head) -> tuple[Tensor, Tensor, Tensor]:
-            def ranks(measure: ConfidenceMeasure) -> Float[Tensor, "S C"]:
+            def teacher_confidence(measure: ConfidenceMeasure) -> Float[Tensor, "S C"]:
                 [ranked] = in_chunks(lambda logits: [confidence(logits, measure)], head, hidden.flatten(0, 1))
                 return ranked.view_as(candidates)
 
-            chosen, is_real = self.supervision.select(states, view.revealed, candidates, ranks)
+            chosen, is_real = self.supervision.select(states, view.revealed, candidates, teacher_confidence)
             return candidates[rows, chosen], is_real, head(hidden[rows, chosen])
 
         with self.clock("teacher"), torch.no_grad(), dropout_off(self.network):

@@ -3,15 +3,19 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import lightning as L
 import torch
+from pydantic import Field
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
+from dopsd import ranks
 from dopsd.chat import Chat
 from dopsd.method.schedule import Schedule
+from dopsd.model import whole
 from dopsd.stream import Draw
 from dopsd.task import Task
 
@@ -29,16 +33,12 @@ class Method(L.LightningModule, ABC):
         task: Task,
         optimizer: OptimizerFactory,
         schedule: Schedule,
-        gradient_clip: float,
-        micro_batch_tokens: int,
+        gradient_clip: Annotated[float, Field(gt=0)],
+        micro_batch_tokens: Annotated[int, Field(ge=1)],
         max_steps: int,
         seed: int,
     ):
         super().__init__()
-        if micro_batch_tokens < 1:
-            raise ValueError(f"micro_batch_tokens={micro_batch_tokens} must be at least 1")
-        if not gradient_clip > 0:
-            raise ValueError(f"gradient_clip={gradient_clip} must be above 0 (inf for no clipping)")
         self.automatic_optimization = False
         self.network = network
         self.chat, self.task, self.seed = chat, task, seed
@@ -58,7 +58,11 @@ class Method(L.LightningModule, ABC):
         return self._optimizer(p for p in self.network.parameters() if p.requires_grad)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """The schedule counts training steps, whatever number of updates each makes; it has no state to resume."""
+        """The schedule and dropout's seed follow from the training step, so neither has a state to resume.
+
+        Dropout draws from torch's own generator, on each rank other numbers; everything else has streams of its own.
+        """
+        torch.manual_seed(hash((self.seed, batch_idx, ranks.this())) & 0x7FFF_FFFF_FFFF_FFFF)
         optimizer = cast(Optimizer, self.optimizers(use_pl_optimizer=False))
         for group in optimizer.param_groups:
             group["lr"] = optimizer.defaults["lr"] * self._schedule.factor(batch_idx, self.max_steps)
@@ -69,16 +73,24 @@ class Method(L.LightningModule, ABC):
         return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
     def update(self, losses: Iterable[Tensor]) -> Tensor:
-        """One optimizer step on the sum of the micro-batches' losses; returns the gradient norm before clipping."""
+        """One optimizer step on the sum of the micro-batches' losses, those of all ranks.
+
+        Returns the gradient norm before clipping. Gradients are added up over ranks once, after the last micro-batch,
+        so that every rank steps, or leaves the update out, like the others.
+        """
         optimizer = cast(Optimizer, self.optimizers())
         optimizer.zero_grad()
         for loss in losses:
             self.manual_backward(loss)
         parameters = [p for p in self.network.parameters() if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(parameters, self._gradient_clip)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if not isinstance(self.network, FSDPModule):  # which has added them up already
+            ranks.add_up(*gradients)
+        norm = whole(nn.utils.get_total_norm(gradients))
+        nn.utils.clip_grads_with_norm_(parameters, self._gradient_clip, norm)
         if torch.isfinite(norm):
             optimizer.step()
-        else:
+        elif ranks.is_first():
             warnings.warn(f"gradient norm {float(norm)}: this update is left out", stacklevel=2)
         return norm
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from dopsd import ranks
 from dopsd.diffusion.choose import choose, columns_of
 from dopsd.diffusion.noise import derive, example_keys, uniform
 from dopsd.diffusion.prompts import Prompts
@@ -35,32 +36,39 @@ class SFT(Method):
         self.log_step({"sft/too_long": float(len(batch) - len(fitting))})
         if not fitting:
             return
-        draws = [draw for draw, _ in fitting]
-        prompts = self.chat.prompts(draw.example for draw in draws).to(self.device)
-        finished = self._canvases([response for _, response in fitting])
+        rows, is_mine = ranks.equal_share(len(fitting))
+        weights = is_mine.to(self.device) / len(fitting)
+        draws = [fitting[row][0] for row in rows]
+        prompts = self.chat.prompts(draw.example for draw, _ in fitting).to(self.device)
+        width = prompts.tokens.shape[1] + self.gen_length
+        parts = self.micro_batches(len(rows), width)
+        finished = self._canvases([fitting[row][1] for row in rows])
         masked = self._masked(example_keys(self.seed, [draw.number for draw in draws], device=self.device))
         losses: list[Tensor] = []
-        norm = self.update(self._losses(prompts, finished, masked, losses))
-        self.log_step({"train/loss": torch.stack(losses).sum(), "train/gradient_norm": norm})
+        norm = self.update(self._losses(prompts[rows], finished, masked, weights, parts, losses))
+        loss = torch.stack(losses).sum()
+        ranks.add_up(loss)
+        self.log_step({"train/loss": loss, "train/gradient_norm": norm})
 
     def _losses(
         self,
         prompts: Prompts,
         finished: Int[Tensor, "B L"],
         masked: Bool[Tensor, "B L"],
+        weights: Float[Tensor, "B"],
+        micro_batches: Sequence[slice],
         losses: list[Tensor],
     ) -> Iterator[Tensor]:
-        """The loss of each micro-batch: mean over rows of the mean cross-entropy at the row's masked positions."""
-        width = prompts.tokens.shape[1] + self.gen_length
-        for rows in self.micro_batches(len(prompts), width):
+        """The loss of each micro-batch: the weighted sum of each row's mean cross-entropy at its masked positions."""
+        for rows in micro_batches:
             columns, real = columns_of(masked[rows], int(masked[rows].sum(-1).max()))
             canvas = finished[rows].masked_fill(masked[rows], self.chat.special.mask_id)
             part = prompts[rows]
             at = columns + part.tokens.shape[1]
             logits = self.network(*part.followed_by(canvas), at=at)[real].float()
             wrong = cross_entropy(logits, finished[rows].gather(1, columns)[real], reduction="none")
-            weight = (1 / real.sum(1, keepdim=True)).expand_as(real)[real]
-            loss = (wrong * weight).sum() / len(prompts)
+            weight = (weights[rows, None] / real.sum(1, keepdim=True)).expand_as(real)[real]
+            loss = (wrong * weight).sum()
             losses.append(loss.detach())
             yield loss
 

@@ -7,6 +7,7 @@ from dopsd.model.initial import initial_network
 from dopsd.model.loading import load_model
 from dopsd.model.lora import ALL_LINEAR, RELEASED_CODE, adapter_disabled, add_lora, dropout_off
 from dopsd.model.saving import load_adapter, load_adapter_weights, save_weights
+from dopsd.model.sharding import divided, in_step, shard, whole
 from dopsd.model.tokenizer import load_tokenizer
 
 __all__ = [
@@ -17,11 +18,15 @@ __all__ = [
     "MaskedDiffusionLM",
     "adapter_disabled",
     "add_lora",
+    "divided",
     "dropout_off",
+    "in_step",
     "initial_network",
     "load_adapter",
     "load_adapter_weights",
     "load_model",
     "load_tokenizer",
     "save_weights",
+    "shard",
+    "whole",
 ]

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Annotated
 
 from peft import LoraConfig, PeftModel, get_peft_model
+from pydantic import Field
 from torch import nn
 
 from dopsd.model.architecture import MaskedDiffusionLM
@@ -18,9 +20,9 @@ RELEASED_CODE = ("q_proj", "k_proj", "v_proj", "up_proj")
 def add_lora(
     model: MaskedDiffusionLM,
     *,
-    r: int,
-    alpha: int | float,
-    dropout: int | float,
+    r: Annotated[int, Field(ge=1)],
+    alpha: Annotated[int | float, Field(gt=0)],
+    dropout: Annotated[int | float, Field(ge=0, lt=1)],
     targets: Sequence[str] = ALL_LINEAR,
     seed: int = 0,
 ) -> PeftModel:

@@ -14,25 +14,40 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
+from dopsd import ranks
 from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.checkpoint import ADAPTER_CONFIG, CheckpointError
 from dopsd.model.names import in_memory_name
 from dopsd.model.seeding import seeded
+from dopsd.model.sharding import divided, whole
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _OURS_TO_REPLACE = ("model*.safetensors", "model.safetensors.index.json", "adapter_*", "config.json")
 
 
 def save_weights(model: MaskedDiffusionLM | PeftModel, directory: str | Path) -> None:
-    """Write the adapter (PEFT format) or a plain model (official layout); strangers' files stay."""
-    directory = Path(directory)
+    """Write the adapter (PEFT format) or a plain model (official layout); strangers' files stay.
+
+    The first rank writes; every rank must call it, and returns when the files are there.
+    """
+    trained = _adapter_tensors(model) if isinstance(model, PeftModel) else {}
+    if ranks.is_first():
+        _save(model, trained, Path(directory))
+    ranks.meet()
+
+
+def _adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
+    return {name: whole(tensor) for name, tensor in model.state_dict().items() if ".lora_" in name}
+
+
+def _save(model: MaskedDiffusionLM | PeftModel, trained: dict[str, Tensor], directory: Path) -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     written = directory.parent / f".{directory.name}.{uuid4().hex[:8]}"
     written.mkdir()
     try:
         with _no_progress_bars():
             if isinstance(model, PeftModel):
-                model.save_pretrained(str(written), save_embedding_layers=False)
+                model.save_pretrained(str(written), save_embedding_layers=False, state_dict=trained)
             else:
                 model.save_pretrained(str(written))
         (written / "README.md").unlink(missing_ok=True)  # peft's model card template
@@ -111,7 +126,7 @@ def _copy_strictly(model: PeftModel, tensors: dict[str, Tensor], directory: str 
         if names:
             raise CheckpointError(f"{directory}: {len(names)} adapter tensors {what}: {', '.join(names[:3])}")
     for name, place in places.items():
-        place.copy_(tensors[name])
+        place.copy_(divided(tensors[name], place))
 
 
 def _move_into_place(written: Path, directory: Path) -> None:

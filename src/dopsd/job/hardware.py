@@ -1,0 +1,157 @@
+"""What a run computes on: one device, or several processes with a device each."""
+
+import atexit
+import os
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+import torch
+import torch.distributed as dist
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.strategies import DDPStrategy, ParallelStrategy
+from lightning.pytorch.strategies.strategy import Strategy
+from omegaconf import DictConfig
+from torch.optim import Optimizer
+
+from dopsd.config.build import Recipe, typed_key
+from dopsd.config.errors import UserError
+from dopsd.model import divided, whole
+
+
+class Replicas(DDPStrategy):
+    """A whole network in every process; `Method.update` adds up the gradients, so nothing is wrapped around it.
+
+    DistributedDataParallel reduces in every backward; this project's updates have many, and not on all ranks the same.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def configure_ddp(self) -> None:
+        """Leaves the network as it is: every rank loads or draws the same weights."""
+
+
+class Shards(Replicas):
+    """A part of every layer's weights in every process (FSDP2): `dopsd.model.shard` divides the loaded network.
+
+    Checkpoints hold whole tensors, so that a run goes on with any number of processes.
+    """
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """The trained weights: the frozen ones need not be brought together."""
+        assert self.lightning_module is not None
+        weights = self.lightning_module.named_parameters()
+        return {name: whole(weight.detach()) for name, weight in weights if weight.requires_grad}
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Divides them again."""
+        assert self.lightning_module is not None
+        weights = dict(self.lightning_module.named_parameters())
+        divided_weights = {
+            name: divided(value, weights[name]) for name, value in checkpoint["state_dict"].items()
+        }
+        super().load_model_state_dict({"state_dict": divided_weights}, strict)
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """The optimizer's moments, whole."""
+        state = super().optimizer_state(optimizer)
+        moments = {i: {k: whole(v) for k, v in each.items()} for i, each in state["state"].items()}
+        return {**state, "state": moments}
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Divides them again."""
+        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+            moments = {
+                i: {k: divided(v, weights[i]) if v.ndim else v for k, v in each.items()}
+                for i, each in state["state"].items()
+            }
+            optimizer.load_state_dict({**state, "state": moments})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """The devices of a run: `processes` in all, `here` on this machine, which something may have launched already."""
+
+    device: torch.device
+    processes: int = 1
+    here: int = 1
+    is_launched: bool = True
+    strategy: Replicas | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, recipe: Recipe, config: DictConfig) -> "Hardware":
+        """Raises UserError where that hardware is not here, or cannot be used in this way."""
+        key, value = typed_key(config, "trainer.devices"), recipe.arguments.get("devices")
+        _refuse_missing_devices(f"{key}={value}", recipe)
+        try:
+            trainer: L.Trainer = recipe(
+                strategy=deepcopy(
+                    recipe.arguments.get("strategy", "auto")
+                ),  # a trainer keeps the one it was given
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+            )
+        except (MisconfigurationException, RuntimeError) as error:
+            accelerator = typed_key(config, "trainer.accelerator")
+            raise UserError(f"{accelerator}={recipe.arguments.get('accelerator')}: {error}") from error
+        try:
+            return cls._of(trainer.strategy, trainer.num_nodes)
+        except (ValueError, RuntimeError) as error:
+            raise UserError(f"{key}={value}: {error}") from error
+
+    @classmethod
+    def _of(cls, strategy: Strategy, nodes: int) -> "Hardware":
+        started = int(os.environ.get("WORLD_SIZE", "1")) if dist.is_torchelastic_launched() else 1
+        if not isinstance(strategy, ParallelStrategy):
+            if started > 1:
+                raise ValueError(f"torchrun has started {started} processes; trainer=ddp uses them")
+            return cls(device=strategy.root_device)
+        if not isinstance(strategy, Replicas):
+            raise ValueError("several devices need trainer=ddp or trainer=fsdp")
+        environment, here = strategy.cluster_environment, len(strategy.parallel_devices or ())
+        assert environment is not None
+        environment.validate_settings(num_devices=here, num_nodes=nodes)
+        if nodes > 1 and not environment.creates_processes_externally:
+            raise ValueError(f"on {nodes} nodes, start the command on each of them with torchrun or by srun")
+        return cls(
+            device=strategy.root_device,
+            processes=here * nodes,
+            here=here,
+            is_launched=environment.creates_processes_externally,
+            strategy=strategy,
+        )
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the weights are divided over the processes."""
+        return isinstance(self.strategy, Shards)
+
+    def join(self) -> None:
+        """Waits for the other processes of the run; afterwards `dopsd.ranks` knows them."""
+        if self.processes == 1 or dist.is_initialized():
+            return
+        assert self.strategy is not None
+        environment = self.strategy.cluster_environment
+        assert environment is not None
+        self.strategy.set_world_ranks()
+        os.environ["MASTER_ADDR"] = environment.main_address
+        os.environ["MASTER_PORT"] = str(environment.main_port)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo",
+            rank=environment.global_rank(),
+            world_size=environment.world_size(),
+        )
+        atexit.register(dist.destroy_process_group)
+
+
+def _refuse_missing_devices(typed: str, recipe: Recipe) -> None:
+    wanted, there = recipe.arguments.get("devices"), torch.cuda.device_count()
+    if recipe.arguments.get("accelerator") in ("gpu", "cuda") and isinstance(wanted, int) and wanted > there:
+        raise UserError(f"{typed}: this machine has {there} CUDA devices")
