@@ -67,14 +67,26 @@ def decode(
                 if canvas[place] == MASK:
                     key = child(child(stream, step), place)
                     token = propose(logits[place].tolist(), key, sampler.temperature)
-                    probability = float(logits[place].float().softmax(-1)[token])
-                    score = uniform(child(key, 2)) if sampler.remasking == "random" else probability
+                    score = score_of(logits[place].float(), token, key, sampler.remasking)
                     proposals[place] = (-score, place, token)
             count = block_length // steps_a_block + (i < block_length % steps_a_block)
             for _, place, token in sorted(proposals.values())[:count]:
                 canvas[place], step_map[place] = token, step
             step += 1
     return Decoded(canvas, step_map, step)
+
+
+def score_of(logits: torch.Tensor, token: int, key: int, remasking: str) -> float:
+    """By which positions are put in order."""
+    if remasking == "random":
+        return uniform(child(key, 2))
+    if remasking == "low_confidence":
+        return float(logits.softmax(-1)[token])
+    probabilities = sorted(logits.softmax(-1).tolist(), reverse=True)
+    if remasking == "margin":
+        return probabilities[0] - probabilities[1]
+    assert remasking == "entropy"
+    return sum(p * math.log(p) for p in probabilities if p > 0)
 
 
 def propose(logits: list[float], key: int, temperature: float) -> int:

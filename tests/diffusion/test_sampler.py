@@ -27,7 +27,7 @@ def samplers(draw, **fixed) -> BlockSampler:
         "block_length": block_length,
         "denoising_steps": blocks * draw(st.integers(1, block_length)),
         "temperature": draw(st.sampled_from([0.0, 0.3, 1.5])),
-        "remasking": draw(st.sampled_from(["low_confidence", "random"])),
+        "remasking": draw(st.sampled_from(["low_confidence", "entropy", "margin", "random"])),
         "early_exit": draw(st.booleans()),
     }
     return BlockSampler(**options | fixed)

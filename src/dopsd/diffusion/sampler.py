@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd.diffusion.choose import choose
-from dopsd.diffusion.confidence import forbid, probability_of, sample
+from dopsd.diffusion.confidence import forbid, margin, negative_entropy, probability_of, sample
 from dopsd.diffusion.noise import derive, gumbel, uniform
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory
@@ -38,7 +38,7 @@ class BlockSampler:
     block_length: Annotated[int, Field(ge=1)]
     denoising_steps: Annotated[int, Field(ge=1)]
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    remasking: Literal["low_confidence", "random"] = "low_confidence"
+    remasking: Literal["low_confidence", "entropy", "margin", "random"] = "low_confidence"
     early_exit: bool = True
     noise_dtype: Literal["float64", "bfloat16"] = "float64"
 
@@ -148,10 +148,16 @@ class BlockSampler:
         proposal: Int[Tensor, "B block"],
         keys: Int[Tensor, "B block"],
     ) -> Float[Tensor, "B block"]:
-        """The order in which positions are unmasked: by the proposed token's probability, or at random."""
-        if self.remasking == "random":
-            return uniform(derive(keys, _POSITION_NOISE))
-        return probability_of(logits, proposal)
+        """What puts positions in order: the proposed token's probability, the whole distribution, or chance."""
+        match self.remasking:
+            case "low_confidence":
+                return probability_of(logits, proposal)
+            case "entropy":
+                return negative_entropy(logits)
+            case "margin":
+                return margin(logits)
+            case "random":
+                return uniform(derive(keys, _POSITION_NOISE))
 
     def _finish(
         self, tokens: Int[Tensor, "B L"], step_map: Int[Tensor, "B L"], special: SpecialTokens
