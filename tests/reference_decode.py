@@ -3,6 +3,7 @@
 The noise is SplitMix64 in Python integers; nothing here calls the package.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -59,21 +60,40 @@ def decode(
         places = range(block * block_length, (block + 1) * block_length)
         if not keep_given:
             canvas[places.start : places.stop] = [MASK] * block_length
-        for i in range(steps_a_block):
-            logits = network(torch.tensor([prompt + canvas]))[0, len(prompt) :].detach()
-            logits[:, MASK] = -torch.inf
-            proposals = {}
+        for i in itertools.count():
+            if i == steps_a_block if sampler.threshold is None else all(canvas[p] != MASK for p in places):
+                break
+            logits = logits_of(network, prompt, canvas, sampler)
+            ranked = []
             for place in places:
                 if canvas[place] == MASK:
                     key = child(child(stream, step), place)
                     token = propose(logits[place].tolist(), key, sampler.temperature)
                     score = score_of(logits[place].float(), token, key, sampler.remasking)
-                    proposals[place] = (-score, place, token)
+                    if sampler.end_of_text == "last" and token in (EOS, EOT):
+                        score = -math.inf
+                    ranked.append((-score, place, token))
+            ranked.sort()
             count = block_length // steps_a_block + (i < block_length % steps_a_block)
-            for _, place, token in sorted(proposals.values())[:count]:
+            if sampler.threshold is not None:
+                count = max(1, sum(-score >= sampler.threshold for score, _, _ in ranked))
+            for _, place, token in ranked[:count]:
                 canvas[place], step_map[place] = token, step
             step += 1
     return Decoded(canvas, step_map, step)
+
+
+def logits_of(network, prompt: list[int], canvas: list[int], sampler) -> torch.Tensor:
+    """Of the canvas, guided where the sampler is, without what must not be written."""
+    logits = network(torch.tensor([prompt + canvas]))[0, len(prompt) :].detach()
+    if sampler.cfg_scale:
+        logits, blind = logits.float(), network(torch.tensor([[MASK] * len(prompt) + canvas]))
+        blind = blind[0, len(prompt) :].detach().float()
+        logits = blind + (sampler.cfg_scale + 1) * (logits - blind)
+    logits[:, MASK] = -torch.inf
+    if sampler.end_of_text == "forbidden":
+        logits[:, EOS] = -torch.inf
+    return logits
 
 
 def score_of(logits: torch.Tensor, token: int, key: int, remasking: str) -> float:

@@ -59,6 +59,9 @@ EVALUATION_TABLE = [
     ("rho=0.5", "rho=0.5: an evaluation does not read it"),
     ("checkpoint=nowhere", "checkpoint=nowhere: must be a run's directory"),
     ("split=tset", "split=tset: must be one of train, dev, test"),
+    ("threshold=2", "threshold=2: must be "),
+    ("cache=suffix", "cache=suffix: must be "),
+    ("remasking=best", "remasking=best: must be one of low_confidence, entropy, margin, random"),
     ("weights=worst", "weights=worst: must be one of best, final"),
 ]
 
