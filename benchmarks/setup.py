@@ -34,6 +34,13 @@ def load(overrides: Sequence[str]) -> tuple[DOPSD, list[Draw]]:
     return method, [stream[number] for number in range(settings.prompts_per_step)]
 
 
+def load_student(overrides: Sequence[str]) -> tuple[Plan, Student]:
+    """What `python -m dopsd.evaluate OVERRIDES` would decode with."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        plan = Plan.of(compose("evaluate", list(overrides)))
+    return plan, Student.load(plan)
+
+
 def wide_vocabulary(directory: Path) -> str:
     """A checkpoint directory of the embedded network with LLaDA's vocabulary (no weights: use model.init=random)."""
     embedded = Path(dopsd.model.__file__).parent / "tiny"

@@ -45,6 +45,7 @@ TABLE = [
     ("seed=-1", "seed=-1: must be an integer of at least 0"),
     ("lr=fast", "lr=fast: must be a number above 0"),
     ("gradient_clip=0", "gradient_clip=0: must be a number above 0"),
+    ("gradient_clip=nan", "gradient_clip=nan: must be a number above 0"),
     ("micro_batch_tokens=0", "micro_batch_tokens=0: must be "),
     ("parity.region=here", "parity.region=here: must be one of masked, later_blocks"),
     ("learning.learn_from=some", "learning.learn_from=some: must be one of accepted, all"),
@@ -82,6 +83,9 @@ EVALUATION_TABLE = [
     ("rho=0.5", "rho=0.5: an evaluation does not read it"),
     ("checkpoint=nowhere", "checkpoint=nowhere: must be a run's directory"),
     ("split=tset", "split=tset: must be one of train, dev, test"),
+    ("threshold=2", "threshold=2: must be "),
+    ("cache=suffix", "cache=suffix: must be "),
+    ("remasking=best", "remasking=best: must be one of low_confidence, entropy, margin, random"),
     ("weights=worst", "weights=worst: must be one of best, final"),
 ]
 

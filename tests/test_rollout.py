@@ -53,9 +53,11 @@ def asked_alone(draw: Draw, rollout: Rollout, seed: int):
     return *max(tries, key=lambda kept: kept[2].score), len(tries)
 
 
-@given(draw_numbers, st.integers(1, 4), st.sampled_from(["first", "best"]), st.integers(0, 3))
-def test_a_batch_equals_its_prompts_asked_one_by_one(numbers, max_attempts, keep, seed):
-    rollout = Rollout(sampler=SAMPLER, max_attempts=max_attempts, keep=keep)
+@given(
+    draw_numbers, st.integers(1, 4), st.sampled_from(["first", "best"]), st.integers(1, 5), st.integers(0, 3)
+)
+def test_a_batch_equals_its_prompts_asked_one_by_one(numbers, max_attempts, keep, parallel_tries, seed):
+    rollout = Rollout(sampler=SAMPLER, max_attempts=max_attempts, keep=keep, parallel_tries=parallel_tries)
     batch = collect(rollout, draws_of(numbers), seed=seed)
     for i, draw in enumerate(draws_of(numbers)):
         trajectory, response, verdict, attempts = asked_alone(draw, rollout, seed)
@@ -102,6 +104,29 @@ def test_a_retry_decodes_only_prompts_without_an_accepted_answer():
     assert everything.rows == [12] * 6
 
 
+def test_no_prompt_waits_for_another_and_parallel_tries_wait_for_nothing():
+    draws = draws_of(list(range(40)))
+    forwards = {}
+    for parallel_tries in (1, 6):
+        network = Counting()
+        batch = collect(
+            Rollout(sampler=SAMPLER, max_attempts=6, parallel_tries=parallel_tries), draws, network=network
+        )
+        forwards[parallel_tries] = len(network.rows)
+    one_after_another = 0
+    for attempt in range(6):
+        asked = [
+            draw for draw, attempts in zip(draws, batch.attempts.tolist(), strict=True) if attempts > attempt
+        ]
+        if asked:
+            network = Counting()
+            prompts = CHAT.prompts(draw.example for draw in asked)
+            keys = example_keys(0, [draw.number for draw in asked], attempt)
+            SAMPLER.sample(network, prompts, keys, SPECIAL)
+            one_after_another += len(network.rows)
+    assert forwards[6] <= SAMPLER.denoising_steps < forwards[1] < one_after_another
+
+
 def test_best_of_all_tries_is_at_least_as_good_as_the_first_accepted():
     draws = draws_of(list(range(12)))
     first = collect(Rollout(sampler=SAMPLER, max_attempts=5), draws)
@@ -146,7 +171,9 @@ def test_empty_answers_and_answers_without_an_end_are_judged_like_others(favouri
     assert batch.attempts.tolist() == [1, 1]
 
 
-@pytest.mark.parametrize(("key", "value"), [("max_attempts", 0), ("keep", "last"), ("passk", 8)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("max_attempts", 0), ("parallel_tries", 0), ("keep", "last"), ("passk", 8)]
+)
 def test_bad_options_are_refused_by_name(key, value):
     with pytest.raises(ValueError, match=key):
         Rollout(**{"sampler": SAMPLER, key: value})

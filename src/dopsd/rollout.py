@@ -1,6 +1,6 @@
 """Ask the student, retry while the verdict is no, keep what was accepted (METHOD: at most `max_attempts` tries)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd.chat import Chat
+from dopsd.diffusion.decoding import Rows, Try
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.sampler import BlockSampler, Denoiser
@@ -55,12 +56,26 @@ class RolloutBatch:
         )
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A finished try at one prompt."""
+
+    row: Rows
+    response: str
+    verdict: Verdict
+
+
 @setting
 class Rollout:
-    """Rejection sampling in batches: every try decodes all prompts that are still without an accepted answer."""
+    """Rejection sampling: a prompt's next try starts as soon as its last one was refused, whatever other prompts do.
+
+    `parallel_tries` of a prompt are in flight at once: more than are kept, but none waits for the one before. The
+    result is the same; it pays where a forward of many rows costs no more than one of few.
+    """
 
     sampler: BlockSampler
     max_attempts: Annotated[int, Field(ge=1)] = 8
+    parallel_tries: Annotated[int, Field(ge=1)] = 1
     keep: Literal["first", "best"] = "first"
     dropout: bool = False
 
@@ -76,40 +91,61 @@ class Rollout:
     ) -> RolloutBatch:
         """Sample until accepted (`keep=first`), or all tries and the best score (`keep=best`)."""
         device = prompts.tokens.device
-        numbers = [draw.number for draw in draws]
-        attempts = torch.zeros(len(draws), dtype=torch.int64)
-        kept: Trajectory | None = None
-        responses, verdicts = [""] * len(draws), [_UNTRIED] * len(draws)
-        pending = list(range(len(draws)))
-        for attempt in range(self.max_attempts):
-            rows = torch.tensor(pending, device=device)
-            keys = example_keys(seed, [numbers[i] for i in pending], attempt, device)
-            sampled = self.sampler.sample(denoiser, prompts[rows], keys, chat.special)
-            better = []
-            for place, (i, response) in enumerate(zip(pending, chat.responses(sampled.tokens), strict=True)):
-                verdict = task.verdict(draws[i].example, response)
-                if _rank(verdict) > _rank(verdicts[i]):
-                    responses[i], verdicts[i] = response, verdict
-                    better.append(place)
-            places = torch.tensor(better, dtype=torch.int64, device=device)
-            kept = sampled if kept is None else kept.replaced(rows[places], sampled[places])
-            attempts[pending] += 1
-            if self.keep == "first":
-                pending = [i for i in pending if not verdicts[i].accepted]
-            if not pending:
+        decoding = self.sampler.decoding(denoiser, prompts, chat.special)
+        answers: list[dict[int, Answer]] = [{} for _ in draws]
+        started = [0] * len(draws)
+
+        def keys_of(tries: Sequence[Try]) -> Int[Tensor, "B"]:
+            each = [example_keys(seed, [draws[t.prompt].number], t.attempt, device) for t in tries]
+            return torch.cat(each)
+
+        while True:
+            tries = self._next_tries(answers, started)
+            if tries:
+                decoding.enter(tries, self.sampler.start(keys_of(tries), chat.special))
+            if not len(decoding):
                 break
-        assert kept is not None
+            left, rows = decoding.leave()
+            if not left:
+                decoding.step()
+                continue
+            responses = chat.responses(self.sampler.trajectory(rows, chat.special).tokens)
+            for place, (t, response) in enumerate(zip(left, responses, strict=True)):
+                verdict = task.verdict(draws[t.prompt].example, response)
+                row = rows[torch.tensor([place], device=device)]
+                answers[t.prompt][t.attempt] = Answer(row, response, verdict)
+            decoding.drop([i for i, given in enumerate(answers) if self._needed(given) is not None])
+        needed = [self._needed(given) or 0 for given in answers]
+        kept = [
+            max((given[k] for k in range(n)), key=_rank) for given, n in zip(answers, needed, strict=True)
+        ]
         return RolloutBatch(
-            trajectory=kept,
-            keys=example_keys(seed, numbers, device=device),
-            responses=responses,
-            verdicts=verdicts,
-            attempts=attempts.to(device),
+            trajectory=self.sampler.trajectory(Rows.stacked([answer.row for answer in kept]), chat.special),
+            keys=keys_of([Try(i) for i in range(len(draws))]),
+            responses=[answer.response for answer in kept],
+            verdicts=[answer.verdict for answer in kept],
+            attempts=torch.tensor(needed, device=device),
         )
 
+    def _next_tries(self, answers: Sequence[Mapping[int, Answer]], started: list[int]) -> list[Try]:
+        """What to start now, counted in `started`."""
+        tries = []
+        for prompt, given in enumerate(answers):
+            if self._needed(given) is None:
+                last = min(self.max_attempts, len(given) + self.parallel_tries)
+                tries += [Try(prompt, attempt) for attempt in range(started[prompt], last)]
+                started[prompt] = max(started[prompt], last)
+        return tries
 
-_UNTRIED = Verdict(accepted=False, score=-1.0)
+    def _needed(self, answers: Mapping[int, Answer]) -> int | None:
+        """The number of tries, in their order, that a prompt takes; None while that is open."""
+        for attempt in range(self.max_attempts):
+            if attempt not in answers:
+                return None
+            if self.keep == "first" and answers[attempt].verdict.accepted:
+                return attempt + 1
+        return self.max_attempts
 
 
-def _rank(verdict: Verdict) -> tuple[bool, float]:
-    return verdict.accepted, verdict.score
+def _rank(answer: Answer) -> tuple[bool, float]:
+    return answer.verdict.accepted, answer.verdict.score

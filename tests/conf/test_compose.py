@@ -125,3 +125,17 @@ def test_cfg_job_prints_the_config_and_checks_nothing(capsys: pytest.CaptureFixt
 
 def test_small_model_is_a_model(tmp_path: Path) -> None:
     Plan.of(composed(small_model(tmp_path / "model"), "model.init=random"))
+
+
+DECODING = {"remasking": "margin", "threshold": 0.9, "end_of_text": "last", "cfg_scale": 0.5, "cache": "dual"}
+
+
+@pytest.mark.parametrize("key", DECODING)
+def test_the_ways_of_decoding_are_keys_of_rollouts_and_of_evaluations(key: str) -> None:
+    value = DECODING[key]
+    evaluation = Plan.of(composed(f"{key}={value}", "model.init=random", entry="evaluate"))
+    assert getattr(evaluation.greedy, key) == value
+    training = Plan.of(composed(f"rollout.sampler.{key}={value}", "model.init=random"))
+    assert getattr(training.method.arguments["rollout"].sampler, key) == value
+    approximate = key in ("threshold", "cache")  # held-out accuracy is not
+    assert getattr(training.greedy, key) == (None if approximate else value)

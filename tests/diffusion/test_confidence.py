@@ -1,9 +1,11 @@
 """Confidence against torch's own softmax."""
 
+import math
+
 import pytest
 import torch
 
-from dopsd.diffusion.confidence import confidence, forbid, probability_of, sample
+from dopsd.diffusion.confidence import confidence, forbid, margin, negative_entropy, probability_of, sample
 
 
 @pytest.fixture
@@ -60,3 +62,21 @@ def test_the_ends_of_the_unit_interval_draw_possible_tokens(number):
     logits = torch.tensor([-torch.inf, 2.0, -200.0, 1.0, -torch.inf, -900.0])
     token = sample(logits, 1.0, torch.tensor(number, dtype=torch.float64))
     assert int(token) == (1 if number < 0.5 else 3)
+
+
+def test_margin_and_entropy_are_those_of_the_distribution(logits):
+    logits = forbid(logits, 4)
+    for row, position in [(r, p) for r in range(3) for p in range(5)]:
+        weights = [math.exp(x) for x in logits[row, position].double().tolist()]
+        first, second, *rest = sorted((w / sum(weights) for w in weights), reverse=True)
+        entropy = -sum(p * math.log(p) for p in [first, second, *rest] if p > 0)
+        assert float(margin(logits)[row, position]) == pytest.approx(first - second, rel=1e-4, abs=1e-6)
+        assert float(negative_entropy(logits)[row, position]) == pytest.approx(-entropy, rel=1e-4, abs=1e-6)
+
+
+def test_margin_and_entropy_of_certainty_and_of_ignorance():
+    certain, even = torch.tensor([0.0, -torch.inf, -torch.inf]), torch.tensor([1.0, 1.0, -torch.inf])
+    for dtype in (torch.float32, torch.bfloat16):
+        both = torch.stack([certain, even]).to(dtype)
+        torch.testing.assert_close(margin(both), torch.tensor([1.0, 0.0]))
+        torch.testing.assert_close(negative_entropy(both), torch.tensor([0.0, -math.log(2)]))

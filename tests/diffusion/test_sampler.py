@@ -1,5 +1,7 @@
 """The block sampler against a plain loop over one prompt, and the properties of its trajectories."""
 
+import itertools
+
 import pytest
 import torch
 from fakes import EOS, EOT, MASK, SPECIAL, VOCABULARY, TinyNetwork
@@ -11,7 +13,7 @@ from scipy import stats
 
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.sampler import BlockSampler, last_step
+from dopsd.diffusion.sampler import BlockSampler
 from dopsd.diffusion.trajectory import NEVER, Trajectory
 
 END_IDS = SPECIAL.end_ids
@@ -22,12 +24,17 @@ PROMPTS = [[3], [4, 5], [6], [7, 8, 9, 10, 11], [12, 13, 14]]
 def samplers(draw, **fixed) -> BlockSampler:
     """Any geometry, remainders included."""
     blocks, block_length = draw(st.integers(1, 4)), draw(st.integers(1, 5))
+    remasking = draw(st.sampled_from(["low_confidence", "entropy", "margin", "random"]))
+    thresholds = [None, None, 0.3, 0.8] if remasking in ("low_confidence", "margin") else [None]
     options = {
         "gen_length": blocks * block_length,
         "block_length": block_length,
         "denoising_steps": blocks * draw(st.integers(1, block_length)),
         "temperature": draw(st.sampled_from([0.0, 0.3, 1.5])),
-        "remasking": draw(st.sampled_from(["low_confidence", "random"])),
+        "remasking": remasking,
+        "threshold": draw(st.sampled_from(thresholds)),
+        "end_of_text": draw(st.sampled_from(["free", "free", "forbidden", "last"])),
+        "cfg_scale": draw(st.sampled_from([0.0, 0.0, 0.0, 1.5])),
         "early_exit": draw(st.booleans()),
     }
     return BlockSampler(**options | fixed)
@@ -60,7 +67,7 @@ def test_each_row_equals_a_plain_loop_over_its_prompt_alone(sampler, network):
         assert int(trajectory.steps[row]) == expected.steps
 
 
-@given(samplers(early_exit=False), networks)
+@given(samplers(early_exit=False, threshold=None), networks)
 def test_every_position_is_unmasked_once_blocks_end_in_order_and_steps_have_their_count(sampler, network):
     trajectory = sample(sampler, network)
     counts = sampler.unmask_counts
@@ -87,6 +94,33 @@ def test_mask_is_not_written_even_where_the_network_prefers_it():
     for temperature in (0.0, 1.0):
         sampler = BlockSampler(gen_length=8, block_length=4, denoising_steps=4, temperature=temperature)
         assert not (sample(sampler, prefers_mask).tokens == MASK).any()
+
+
+@given(samplers(), networks, st.integers(1, 4))
+def test_rows_that_enter_as_others_leave_are_what_they_are_in_one_batch(sampler, network, at_once):
+    keys, done = example_keys(0, [sum(prompt) for prompt in PROMPTS]), []
+    in_turn = sampler.sample(
+        network, Prompts.pad(PROMPTS, EOS), keys, SPECIAL, at_once=at_once, on_progress=done.append
+    )
+    assert_same(in_turn, sample(sampler, network))
+    assert sum(done) == len(PROMPTS)
+
+
+@given(samplers(early_exit=False, threshold=0.3, remasking="low_confidence"), networks)
+def test_with_a_threshold_blocks_end_in_order_and_no_step_is_empty(sampler, network):
+    trajectory = sample(sampler, network)
+    assert not (trajectory.step_map == NEVER).any()
+    for times, steps in zip(trajectory.step_map.tolist(), trajectory.steps.tolist(), strict=True):
+        assert set(times) == set(range(steps))
+        size = sampler.block_length
+        blocks = [times[i : i + size] for i in range(0, len(times), size)]
+        assert all(max(a) < min(b) for a, b in itertools.pairwise(blocks))
+
+
+@given(samplers(end_of_text="forbidden"), networks)
+def test_forbidden_end_of_text_is_written_nowhere(sampler, network):
+    trajectory = sample(sampler, network)
+    assert not (trajectory.tokens == EOS)[trajectory.step_map != NEVER].any()
 
 
 @given(samplers(), networks, st.permutations(range(len(PROMPTS))), st.integers(1, 5))
@@ -122,7 +156,7 @@ class Recorder:
         return self.network(canvas, attention_mask, at=at)
 
 
-@given(samplers(), networks)
+@given(samplers(cfg_scale=0.0), networks)
 def test_the_states_of_a_trajectory_are_the_canvases_the_network_saw(sampler, network):
     recorder = Recorder(network, sampler.gen_length)
     trajectory = sample(sampler, recorder)
@@ -132,14 +166,12 @@ def test_the_states_of_a_trajectory_are_the_canvases_the_network_saw(sampler, ne
         assert torch.equal(states.canvas[states.rollout == row], seen)
 
 
-@given(samplers(early_exit=True), networks)
-def test_an_ended_row_leaves_the_batch_at_the_end_of_its_block(sampler, network):
+@given(samplers(early_exit=True, cfg_scale=0.0), networks)
+def test_an_answer_that_is_complete_costs_no_more_forwards(sampler, network):
     recorder = Recorder(network, sampler.gen_length)
     trajectory = sample(sampler, recorder)
-    a_block = len(sampler.unmask_counts)
     for row, prompt in enumerate(PROMPTS):
-        forwards = -(-int(trajectory.steps[row]) // a_block) * a_block
-        assert len(recorder.seen[tuple(prompt)]) == forwards
+        assert len(recorder.seen[tuple(prompt)]) == int(trajectory.steps[row])
 
 
 @given(samplers(early_exit=True), networks)
@@ -166,21 +198,11 @@ def test_a_row_ends_with_the_step_that_completes_its_answer(sampler, network):
     for row, steps in enumerate(trajectory.steps.tolist()):
         length = int(trajectory.lengths(END_IDS)[row])
         times = trajectory.step_map[row].tolist()
-        if steps < sampler.denoising_steps:
+        if not (trajectory.step_map[row] != NEVER).all():
             assert length < sampler.gen_length
             assert max(times[: length + 1]) == steps - 1
         else:
             assert length == sampler.gen_length or max(times[: length + 1]) == steps - 1
-
-
-@given(
-    st.lists(st.sampled_from([EOS, EOT, 5]), min_size=5, max_size=5),
-    st.lists(st.sampled_from([0, 1, 2, NEVER]), min_size=5, max_size=5),
-)
-def test_last_step_is_when_an_end_token_first_has_nothing_masked_before_it(tokens, times):
-    ends = [max(times[: i + 1]) for i, token in enumerate(tokens) if token in END_IDS]
-    actual = last_step(torch.tensor([tokens]), torch.tensor([times]), END_IDS)
-    assert int(actual) == min(ends, default=NEVER)
 
 
 def test_a_network_that_never_ends_fills_the_canvas():
@@ -294,6 +316,11 @@ def test_lengths_and_steps_that_do_not_divide_are_refused_by_name(gen_length, bl
         ("temperature", float("nan")),
         ("temperature", float("inf")),
         ("remasking", "high_confidence"),
+        ("threshold", 0.0),
+        ("threshold", 1.1),
+        ("end_of_text", "never"),
+        ("cfg_scale", -1.0),
+        ("cache", "suffix"),
         ("noise_dtype", "float16"),
         ("temprature", 1.0),
     ],
@@ -302,6 +329,21 @@ def test_bad_options_are_refused_by_name(key, value):
     good = {"gen_length": 8, "block_length": 4, "denoising_steps": 4}
     with pytest.raises(ValueError, match=key):
         BlockSampler(**good | {key: value})
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (
+            {"threshold": 0.9, "remasking": "random"},
+            "threshold=0.9: needs remasking=low_confidence or margin",
+        ),
+        ({"cache": "dual", "cfg_scale": 1.0}, "cache=dual: needs cfg_scale=0, not 1.0"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, line):
+    with pytest.raises(ValueError, match=line):
+        BlockSampler(gen_length=8, block_length=4, denoising_steps=4, **options)
 
 
 def test_keys_for_other_rows_are_an_error_not_a_broadcast():

@@ -79,14 +79,6 @@ def test_micro_batches_cover_all_rows_once_in_order_within_the_budget(rows, widt
         assert size == 1 or 1 < size * width <= budget
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("micro_batch_tokens", 0), ("gradient_clip", 0.0), ("gradient_clip", math.nan)]
-)
-def test_bad_options_are_refused_by_name_and_value(key, value):
-    with pytest.raises(ValueError, match=f"{key}={value}"):
-        Constant(**{key: value})
-
-
 @given(st.integers(0, 20), st.integers(1, 50), st.floats(0, 1))
 def test_schedules_warm_up_then_hold_or_fall_to_their_final_share(warmup, after, final):
     total = warmup + after

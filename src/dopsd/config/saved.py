@@ -17,11 +17,12 @@ RESUME_POINT = "resume.ckpt"
 _FREE_ON_RESUME = ("resume", "max_steps", "trainer")
 _TRUSTED = ("dopsd.", "lightning.", "torch.optim.")
 _OF_THE_MODEL = ("model", "lora", "lora_r", "lora_alpha", "lora_dropout")
+_OF_DECODING = ("remasking", "threshold", "end_of_text", "cfg_scale", "cache")
 _OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
 _OF_AN_EVALUATION = (
     "checkpoint weights split temperature seed greedy name eval_limit eval_batch_size trainer paths debug"
 )
-_READ_BY_EVALUATION = (*_OF_THE_MODEL, *_OF_THE_TASK, *_OF_AN_EVALUATION.split())
+_READ_BY_EVALUATION = (*_OF_THE_MODEL, *_OF_THE_TASK, *_OF_DECODING, *_OF_AN_EVALUATION.split())
 
 
 def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:

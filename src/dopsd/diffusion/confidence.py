@@ -1,4 +1,4 @@
-"""What the model would write at a position, and how sure it is."""
+"""What the model would write at a position, and how sure it is; all in float32."""
 
 from typing import Literal
 
@@ -33,9 +33,21 @@ def sample(
 def probability_of(
     logits: Float[Tensor, "*shape V"], tokens: Int[Tensor, "*shape"]
 ) -> Float[Tensor, "*shape"]:
-    """Probability of one token at each position, in float32."""
+    """Probability of one token at each position."""
     logits = logits.float()
     return (logits.gather(-1, tokens[..., None])[..., 0] - logits.logsumexp(-1)).exp()
+
+
+def margin(logits: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
+    """How much more probable the most likely token is than the second."""
+    logits = logits.float()
+    first, second = (logits.topk(2).values - logits.logsumexp(-1, keepdim=True)).exp().unbind(-1)
+    return first - second
+
+
+def negative_entropy(logits: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
+    """Minus the entropy of the distribution, in nats."""
+    return -torch.special.entr(logits.float().softmax(-1)).sum(-1)
 
 
 def confidence(

@@ -32,9 +32,13 @@ class Prompts:
 
     def __getitem__(self, rows: Tensor | slice) -> "Prompts":
         """Some of the prompts, without the columns that are padding in all of them."""
-        tokens, attention_mask = self.tokens[rows], self.attention_mask[rows]
-        used = attention_mask.any(0)
-        return Prompts(tokens=tokens[:, used], attention_mask=attention_mask[:, used])
+        chosen = self.rows(rows)
+        used = chosen.attention_mask.any(0)
+        return Prompts(tokens=chosen.tokens[:, used], attention_mask=chosen.attention_mask[:, used])
+
+    def rows(self, rows: Tensor | slice) -> "Prompts":
+        """Some of the prompts, with all columns."""
+        return Prompts(tokens=self.tokens[rows], attention_mask=self.attention_mask[rows])
 
     def to(self, device: torch.device | str) -> "Prompts":
         """The same prompts on another device."""

@@ -1,6 +1,7 @@
 """Block diffusion: blocks left to right, and in each the most confident masked positions first (LLaDA)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -8,17 +9,16 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from dopsd.diffusion.block_cache import BlockCache, CacheScope
 from dopsd.diffusion.choose import choose
-from dopsd.diffusion.confidence import forbid, probability_of, sample
-from dopsd.diffusion.noise import derive, gumbel, uniform
+from dopsd.diffusion.confidence import forbid
+from dopsd.diffusion.decoding import Decoding, Rows, Try
+from dopsd.diffusion.denoiser import Denoiser, guided
+from dopsd.diffusion.noise import derive
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import NEVER, Trajectory
+from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory, is_end
+from dopsd.diffusion.unmasking import NoiseDtype, Remasking, propose, score
 from dopsd.setting import setting
-
-Denoiser = Callable[..., Float[Tensor, "B K V"]]
-"""`denoiser(canvas, attention_mask, at=columns)` returns the logits at some columns of each row."""
-
-_TOKEN_NOISE, _POSITION_NOISE = 1, 2
 
 
 @setting
@@ -32,15 +32,24 @@ class SpecialTokens:
 
 @setting
 class BlockSampler:
-    """Samples whole trajectories; raises ValueError where the lengths and steps do not divide."""
+    """Samples whole trajectories; raises ValueError where the settings do not fit together.
+
+    `threshold`: a step unmasks every position that is at least so sure, and the surest one in any case (Fast-dLLM), in
+    place of a fixed number. `end_of_text`: `forbidden` never writes <|endoftext|>, `last` unmasks end tokens last
+    in their block (LLaDA's logits_eos_inf and confidence_eos_eot_inf). `cache` is approximate.
+    """
 
     gen_length: Annotated[int, Field(ge=1)]
     block_length: Annotated[int, Field(ge=1)]
     denoising_steps: Annotated[int, Field(ge=1)]
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    remasking: Literal["low_confidence", "random"] = "low_confidence"
+    remasking: Remasking = "low_confidence"
+    threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+    end_of_text: Literal["free", "forbidden", "last"] = "free"
+    cfg_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    cache: CacheScope | None = None
     early_exit: bool = True
-    noise_dtype: Literal["float64", "bfloat16"] = "float64"
+    noise_dtype: NoiseDtype = "float64"
 
     def __post_init__(self) -> None:
         if self.gen_length % self.block_length:
@@ -52,6 +61,12 @@ class BlockSampler:
                 f"denoising_steps={self.denoising_steps} must be a multiple of the number of blocks "
                 f"({self.blocks} = gen_length / block_length) and at most gen_length={self.gen_length}"
             )
+        if self.threshold is not None and self.remasking not in ("low_confidence", "margin"):
+            raise ValueError(
+                f"threshold={self.threshold}: needs remasking=low_confidence or margin, not {self.remasking}"
+            )
+        if self.cache is not None and self.cfg_scale:
+            raise ValueError(f"cache={self.cache}: needs cfg_scale=0, not {self.cfg_scale}")
 
     @property
     def blocks(self) -> int:
@@ -64,96 +79,148 @@ class BlockSampler:
         steps = self.denoising_steps // self.blocks
         return [self.block_length // steps + (step < self.block_length % steps) for step in range(steps)]
 
-    @torch.no_grad()
     def sample(
-        self, denoiser: Denoiser, prompts: Prompts, keys: Int[Tensor, "B"], special: SpecialTokens
-    ) -> Trajectory:
-        """One trajectory for each prompt; `keys` are the examples' random streams (unused at temperature 0)."""
-        assert len(prompts) == len(keys)
-        shape = (len(prompts), self.gen_length)
-        tokens = torch.full(shape, special.mask_id, device=prompts.tokens.device)
-        step_map = torch.full(shape, NEVER, device=prompts.tokens.device)
-        rows = torch.arange(len(prompts), device=prompts.tokens.device)
-        for block in range(self.blocks):
-            canvas, steps_taken = tokens[rows], step_map[rows]
-            self._fill_block(denoiser, prompts[rows], canvas, steps_taken, keys[rows], block, special)
-            tokens[rows], step_map[rows] = canvas, steps_taken
-            if self.early_exit and block + 1 < self.blocks:
-                rows = rows[last_step(canvas, steps_taken, special.end_ids) == NEVER]
-                if not len(rows):
-                    break
-        return self._finish(tokens, step_map, special)
-
-    def _fill_block(
         self,
         denoiser: Denoiser,
         prompts: Prompts,
-        canvas: Int[Tensor, "B L"],
-        step_map: Int[Tensor, "B L"],
         keys: Int[Tensor, "B"],
-        block: int,
         special: SpecialTokens,
-    ) -> None:
-        """Unmask the positions of one block in place, a few at each step."""
-        start = block * self.block_length
-        columns = torch.arange(start, start + self.block_length, device=canvas.device)
-        window, window_steps = canvas[:, columns], step_map[:, columns]
-        model_input, attention_mask = prompts.followed_by(canvas)
-        at = (model_input.shape[1] - self.gen_length + columns).expand(len(canvas), -1)
-        first_step = block * len(self.unmask_counts)
-        for step, count in enumerate(self.unmask_counts, start=first_step):
-            logits = forbid(denoiser(model_input, attention_mask, at=at), special.mask_id)
-            step_keys = derive(derive(keys, step)[:, None], columns)
-            proposal = self._propose(logits, step_keys)
-            score = self._score(logits, proposal, step_keys)
-            counts = torch.full((len(canvas),), count, device=canvas.device)
-            unmasked_now = choose(score, among=window_steps == NEVER, count=counts)
-            window = proposal.where(unmasked_now, window)
-            window_steps = window_steps.masked_fill(unmasked_now, step)
-            model_input.scatter_(1, at, window)
-        canvas[:, columns], step_map[:, columns] = window, window_steps
-
-    def _propose(
-        self, logits: Float[Tensor, "B block V"], keys: Int[Tensor, "B block"]
-    ) -> Int[Tensor, "B block"]:
-        """The token each position would take: the most likely one, or a sample (bfloat16: by coarse Gumbel noise)."""
-        if self.temperature == 0:
-            return logits.argmax(-1)
-        keys = derive(keys, _TOKEN_NOISE)
-        if self.noise_dtype == "float64":
-            return sample(logits, self.temperature, uniform(keys))
-        vocabulary = torch.arange(logits.shape[-1], device=logits.device)
-        noise = gumbel(derive(keys[..., None], vocabulary)).bfloat16()
-        return (logits.bfloat16() + self.temperature * noise).argmax(-1)
-
-    def _score(
-        self,
-        logits: Float[Tensor, "B block V"],
-        proposal: Int[Tensor, "B block"],
-        keys: Int[Tensor, "B block"],
-    ) -> Float[Tensor, "B block"]:
-        """The order in which positions are unmasked: by the proposed token's probability, or at random."""
-        if self.remasking == "random":
-            return uniform(derive(keys, _POSITION_NOISE))
-        return probability_of(logits, proposal)
-
-    def _finish(
-        self, tokens: Int[Tensor, "B L"], step_map: Int[Tensor, "B L"], special: SpecialTokens
+        *,
+        given: Int[Tensor, "B L"] | None = None,
+        keep_given: bool = True,
+        at_once: int | None = None,
+        on_progress: Callable[[int], None] = lambda done: None,
     ) -> Trajectory:
-        """Count each row's steps; with early exit, forget the steps after its end and fill up with end of text."""
-        steps = torch.full_like(tokens[:, 0], self.denoising_steps)
+        """One trajectory for each prompt; `keys` are the examples' random streams (unused at temperature 0).
+
+        `given` is a canvas to start from. Its tokens stay, or (`keep_given=False`) are only looked ahead at: each
+        block is cleared when it is entered. At most `at_once` prompts are in flight; where one is done the next one
+        enters, and `on_progress` hears of it.
+        """
+        assert len(prompts) == len(keys)
+        rows = self.start(keys, special, given=given, keep_given=keep_given)
+        decoding = self.decoding(denoiser, prompts, special)
+        entered, order, parts = 0, [], []
+        while len(order) < len(prompts):
+            room = (at_once or len(prompts)) - len(decoding)
+            if room and entered < len(prompts):
+                entering = torch.arange(entered, min(entered + room, len(prompts)))
+                decoding.enter([Try(i) for i in entering.tolist()], rows[entering])
+                entered += len(entering)
+            tries, done = decoding.leave()
+            if tries:
+                order += [t.prompt for t in tries]
+                parts.append(done)
+                on_progress(len(tries))
+            else:
+                decoding.step()
+        return self.trajectory(Rows.stacked(parts), special)[torch.tensor(order).argsort()]
+
+    def decoding(self, denoiser: Denoiser, prompts: Prompts, special: SpecialTokens) -> Decoding:
+        """A decoding of these prompts, with none of them in flight yet."""
+        if self.cfg_scale:
+            denoiser = guided(
+                denoiser, scale=self.cfg_scale, mask_id=special.mask_id, gen_length=self.gen_length
+            )
+        cache = None if self.cache is None else BlockCache(denoiser, self.cache)
+        return Decoding(
+            prompts,
+            advance=partial(self._advance, denoiser, cache, special),
+            is_done=partial(self._is_done, special),
+            fixed_columns=cache is not None,
+        )
+
+    def start(
+        self,
+        keys: Int[Tensor, "B"],
+        special: SpecialTokens,
+        *,
+        given: Int[Tensor, "B L"] | None = None,
+        keep_given: bool = True,
+    ) -> Rows:
+        """Rows before their first step: empty, or with what is given."""
+        shape = (len(keys), self.gen_length)
+        tokens = torch.full(shape, special.mask_id, device=keys.device)
+        step_map = torch.full(shape, NEVER, device=keys.device)
+        if given is not None:
+            tokens = tokens.copy_(given)
+            step_map = step_map.masked_fill((given != special.mask_id) & keep_given, GIVEN)
+        return Rows(tokens=tokens, step_map=step_map, step=torch.zeros_like(keys), keys=keys)
+
+    def trajectory(self, done: Rows, special: SpecialTokens) -> Trajectory:
+        """What rows that are done have become: what they did not reach is filled up with end of text."""
+        return Trajectory(
+            tokens=done.tokens.where(done.step_map != NEVER, special.eos_id),
+            step_map=done.step_map,
+            steps=done.step,
+            block_length=self.block_length,
+        )
+
+    @torch.no_grad()
+    def _advance(
+        self,
+        denoiser: Denoiser,
+        cache: BlockCache | None,
+        special: SpecialTokens,
+        tries: Sequence[Try],
+        prompts: Prompts,
+        rows: Rows,
+    ) -> Rows:
+        """One denoising step of every row, in its active block."""
+        block = self._active_block(rows)
+        columns = block[:, None] * self.block_length + torch.arange(self.block_length, device=block.device)
+        window, times = rows.tokens.gather(1, columns), rows.step_map.gather(1, columns)
+        window = window.masked_fill(times == NEVER, special.mask_id)
+        canvas, attention_mask = prompts.followed_by(rows.tokens.scatter(1, columns, window))
+        at = prompts.tokens.shape[1] + columns
+        logits = (
+            denoiser(canvas, attention_mask, at=at)
+            if cache is None
+            else cache.logits(tries, canvas, attention_mask, at=at)
+        )
+        keys = derive(derive(rows.keys, rows.step)[:, None], columns)
+        proposal, chosen = self._unmask(logits, keys, rows.step, times == NEVER, special)
+        return Rows(
+            tokens=rows.tokens.scatter(1, columns, proposal.where(chosen, window)),
+            step_map=rows.step_map.scatter(1, columns, rows.step[:, None].where(chosen, times)),
+            step=rows.step + 1,
+            keys=rows.keys,
+        )
+
+    def _active_block(self, rows: Rows) -> Int[Tensor, "B"]:
+        """By the number of steps; with a threshold, the first block with something masked."""
+        if self.threshold is None:
+            return rows.step // len(self.unmask_counts)
+        return (rows.step_map == NEVER).to(torch.uint8).argmax(1) // self.block_length
+
+    def _unmask(
+        self,
+        logits: Float[Tensor, "B K V"],
+        keys: Int[Tensor, "B K"],
+        step: Int[Tensor, "B"],
+        is_open: Bool[Tensor, "B K"],
+        special: SpecialTokens,
+    ) -> tuple[Int[Tensor, "B K"], Bool[Tensor, "B K"]]:
+        """The token that each position would take, and which positions take it."""
+        logits = forbid(logits, special.mask_id)
+        if self.end_of_text == "forbidden":
+            logits = forbid(logits, special.eos_id)
+        proposal = propose(logits, keys, temperature=self.temperature, noise_dtype=self.noise_dtype)
+        sureness = score(logits, proposal, keys, self.remasking)
+        if self.end_of_text == "last":
+            sureness = sureness.masked_fill(is_end(proposal, special.end_ids), -torch.inf)
+        if self.threshold is not None:
+            surest = choose(sureness, among=is_open, count=torch.ones_like(step))
+            return proposal, surest | (is_open & (sureness >= self.threshold))
+        steps = len(self.unmask_counts)
+        count = self.block_length // steps + (step % steps < self.block_length % steps)
+        return proposal, choose(sureness, among=is_open, count=count)
+
+    def _is_done(self, special: SpecialTokens, rows: Rows) -> Bool[Tensor, "B"]:
+        """Rows that have taken all steps, or whose answer is complete: an end token with nothing masked before it."""
+        is_written = rows.step_map != NEVER
+        done = rows.step == self.denoising_steps if self.threshold is None else is_written.all(1)
         if self.early_exit:
-            last = last_step(tokens, step_map, special.end_ids)
-            steps = torch.where(last == NEVER, steps, last + 1)
-            step_map = step_map.masked_fill(step_map >= steps[:, None], NEVER)
-            tokens = tokens.masked_fill(step_map == NEVER, special.eos_id)
-        return Trajectory(tokens=tokens, step_map=step_map, steps=steps, block_length=self.block_length)
-
-
-def last_step(
-    tokens: Int[Tensor, "B L"], step_map: Int[Tensor, "B L"], end_ids: tuple[int, ...]
-) -> Int[Tensor, "B"]:
-    """The step after which a row's answer is complete: an end token with nothing masked before it (NEVER if none)."""
-    complete_since = step_map.cummax(1).values
-    is_end: Bool[Tensor, "B L"] = torch.isin(tokens, torch.tensor(end_ids, device=tokens.device))
-    return complete_since.masked_fill(~is_end, NEVER).amin(1)
+            reached = is_written.long().cumprod(1) == 1
+            done = done | (reached & is_end(rows.tokens, special.end_ids)).any(1)
+        return done

@@ -10,6 +10,9 @@ from torch import Tensor
 NEVER = torch.iinfo(torch.int64).max
 """`step_map` value of a position that was still masked when its row ended."""
 
+GIVEN = -1
+"""`step_map` value of a position that was filled before the first step."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
@@ -65,8 +68,7 @@ class Trajectory:
 
     def lengths(self, end_ids: tuple[int, ...]) -> Int[Tensor, "B"]:
         """Tokens before each row's first end token (the whole canvas where there is none)."""
-        is_end = torch.isin(self.tokens, torch.tensor(end_ids, device=self.tokens.device))
-        return (is_end.cumsum(1) == 0).sum(1)
+        return (is_end(self.tokens, end_ids).cumsum(1) == 0).sum(1)
 
     def canvas_at(self, step: Int[Tensor, "B"], mask_id: int) -> Int[Tensor, "B L"]:
         """y_t: what the student saw when it took denoising step `step` of each row."""
@@ -123,3 +125,8 @@ class VisitedStates:
         """Masked positions of the active block: those which this step could have unmasked."""
         offset = torch.arange(self.canvas.shape[1], device=self.canvas.device) - self.block_start[:, None]
         return self.is_masked & (offset >= 0) & (offset < self.block_length)
+
+
+def is_end(tokens: Int[Tensor, "B L"], end_ids: tuple[int, ...]) -> Bool[Tensor, "B L"]:
+    """Where an end token stands; nothing is copied to the tokens' device."""
+    return torch.stack([tokens == end_id for end_id in end_ids]).any(0)

@@ -54,20 +54,23 @@ def evaluate(
     device: torch.device | str = "cpu",
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Decode every example once; batches hold prompts of similar length; `on_progress` hears how many were done."""
+    """Decode every example once, `batch_size` at a time, short prompts first; the next enters when one is done.
+
+    `on_progress` hears how many were done.
+    """
     encoded = [chat.encode_prompt(example.prompt) for example in examples]
     by_length = sorted(range(len(examples)), key=lambda i: len(encoded[i]))
-    samples: dict[int, Sample] = {}
-    for start in range(0, len(examples), batch_size):
-        rows = by_length[start : start + batch_size]
-        prompts = Prompts.pad([encoded[i] for i in rows], chat.special.eos_id, device)
-        keys = keys_of([examples[i] for i in rows], seed, device)
-        trajectory = sampler.sample(denoiser, prompts, keys, chat.special)
-        responses = chat.responses(trajectory.tokens)
-        lengths, steps = trajectory.lengths(chat.special.end_ids).tolist(), trajectory.steps.tolist()
-        for place, i in enumerate(rows):
-            samples[i] = _graded(task, examples[i], responses[place], lengths[place], steps[place])
-        on_progress(len(rows))
+    trajectory = sampler.sample(
+        denoiser,
+        Prompts.pad([encoded[i] for i in by_length], chat.special.eos_id, device),
+        keys_of([examples[i] for i in by_length], seed, device),
+        chat.special,
+        at_once=batch_size,
+        on_progress=on_progress,
+    )
+    lengths, steps = trajectory.lengths(chat.special.end_ids).tolist(), trajectory.steps.tolist()
+    answers = zip(chat.responses(trajectory.tokens), lengths, steps, strict=True)
+    samples = {i: _graded(task, examples[i], *answer) for i, answer in zip(by_length, answers, strict=True)}
     return Evaluation(samples=[samples[i] for i in range(len(examples))])
 
 

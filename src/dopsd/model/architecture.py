@@ -11,7 +11,8 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm
 
-from dopsd.model.attention import BidirectionalAttention, padding_mask, rotary_angles
+from dopsd.kv_cache import KVCache
+from dopsd.model.attention import BidirectionalAttention, angles_at, columns_of, padding_mask, rotary_angles
 from dopsd.model.configuration import LLaDAConfig
 
 
@@ -43,15 +44,17 @@ class MaskedDiffusionLM(PreTrainedModel):
         attention_mask: Bool[Tensor, "B S"] | Int[Tensor, "B S"] | None = None,
         at: Int[Tensor, "B K"] | None = None,
         readout: Callable[[Float[Tensor, "B _ D"], nn.Module], Any] | None = None,
+        *,
+        cache: KVCache | None = None,
+        active: Int[Tensor, "B Q"] | None = None,
     ) -> Any:
         """Logits (B, S, V), or (B, K, V) at the columns `at` of each row; `attention_mask` is 1 on real tokens.
 
         With `readout`, what it makes of the hidden states there and the vocabulary head: for vocabularies so
-        large that the logits must not exist all at once.
+        large that the logits must not exist all at once. A `cache` is filled, or, where `active` is given (ascending
+        columns, `at` among them), only these are computed and renewed, and it has the keys and values of the others.
         """
-        hidden = self.model(canvas, attention_mask)
-        if at is not None:
-            hidden = hidden.gather(1, at[:, :, None].expand(-1, -1, hidden.shape[-1]))
+        hidden = self.model(canvas, attention_mask, at, cache, active)
         return self.lm_head(hidden) if readout is None else readout(hidden, self.lm_head)
 
     @property
@@ -101,18 +104,33 @@ class Backbone(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(config, index) for index in range(config.n_layers))
         self.norm = LlamaRMSNorm(config.d_model, eps=config.rms_norm_eps)
 
-    def forward(self, canvas: Int[Tensor, "B S"], attention_mask: Tensor | None) -> Float[Tensor, "B S D"]:
-        """Positions count real tokens only, so a row's result does not depend on where its padding stands."""
-        hidden = self.embed_tokens(canvas)
+    def forward(
+        self,
+        canvas: Int[Tensor, "B S"],
+        attention_mask: Tensor | None,
+        at: Int[Tensor, "B K"] | None,
+        cache: KVCache | None,
+        active: Int[Tensor, "B Q"] | None,
+    ) -> Float[Tensor, "B _ D"]:
+        """Positions count real tokens only, so a row's result does not depend on where its padding stands.
+
+        The last layer needs keys and values of every column, but queries only where hidden states are wanted.
+        """
         is_real = _real_tokens(attention_mask)
-        if is_real is None:
-            positions = torch.arange(canvas.shape[1], device=canvas.device)[None]
-        else:
-            positions = (is_real.cumsum(dim=1) - 1).clamp(min=0)
-        angles = rotary_angles(positions, self.config)
-        mask = padding_mask(is_real, self.config._attn_implementation or "eager", hidden.dtype)
-        for layer in self.layers:
-            hidden = layer(hidden, attention_mask=mask, position_embeddings=angles)
+        positions = _positions(canvas, is_real)
+        wanted = at
+        if active is not None:
+            canvas, positions = canvas.gather(1, active), positions.expand(len(active), -1).gather(1, active)
+            wanted = None if at is None else torch.searchsorted(active.contiguous(), at.contiguous())
+        hidden = self.embed_tokens(canvas)
+        arm = self.config._attn_implementation or "eager"
+        shared = {"angles": rotary_angles(positions, self.config), "cache": cache, "active": active}
+        mask = padding_mask(is_real, arm, hidden.dtype, queries=hidden.shape[1])
+        for layer in self.layers[:-1]:
+            hidden = layer(hidden, mask=mask, wanted=None, **shared)
+        if wanted is not None:
+            mask = padding_mask(is_real, arm, hidden.dtype, queries=wanted.shape[1])
+        hidden = self.layers[-1](hidden, mask=mask, wanted=wanted, **shared)
         return self.norm(hidden)
 
     @torch.no_grad()
@@ -130,6 +148,31 @@ class DecoderLayer(LlamaDecoderLayer):
     def __init__(self, config: LLaDAConfig, layer_idx: int):
         super().__init__(config, layer_idx)  # pyright: ignore[reportArgumentType]
         self.self_attn = BidirectionalAttention(config, layer_idx)
+
+    def forward(self, hidden, *, mask, angles, wanted, cache, active):  # pyright: ignore
+        """The layer's hidden states, or those at the `wanted` columns of what it is given."""
+        normed = self.input_layernorm(hidden)
+        queries, query_angles = normed, angles
+        if wanted is not None:
+            hidden, queries = columns_of(hidden, wanted), columns_of(normed, wanted)
+            query_angles = angles_at(angles, wanted)
+        hidden = hidden + self.self_attn(
+            normed,
+            angles=angles,
+            queries=queries,
+            query_angles=query_angles,
+            mask=mask,
+            cache=cache,
+            active=active,
+        )
+        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+
+
+def _positions(canvas: Int[Tensor, "B S"], is_real: Bool[Tensor, "B S"] | None) -> Int[Tensor, "_ S"]:
+    """Each column's place among the real tokens of its row."""
+    if is_real is None:
+        return torch.arange(canvas.shape[1], device=canvas.device)[None]
+    return (is_real.cumsum(dim=1) - 1).clamp(min=0)
 
 
 def _real_tokens(attention_mask: Tensor | None) -> Bool[Tensor, "B S"] | None:

@@ -18,19 +18,26 @@ class BidirectionalAttention(LlamaAttention):
         super().__init__(config, layer_idx)  # pyright: ignore[reportArgumentType]
         self.is_causal = False
 
-    def forward(self, hidden_states, position_embeddings, attention_mask=None, **_):  # pyright: ignore
-        """Attend from every position to every real one; the second value is the weights (eager only)."""
-        heads = (*hidden_states.shape[:-1], -1, self.head_dim)
-        query = rotate(self.q_proj(hidden_states).view(heads).transpose(1, 2), position_embeddings)
-        key = rotate(self.k_proj(hidden_states).view(heads).transpose(1, 2), position_embeddings)
-        value = self.v_proj(hidden_states).view(heads).transpose(1, 2)
+    def forward(self, hidden, *, angles, mask, queries, query_angles, cache, active):  # pyright: ignore
+        """Attend from `queries` (hidden states at some columns) to every real column.
+
+        `hidden` gives keys and values: of all columns, or of the `active` ones, the others standing in the cache.
+        """
+        key = rotate(self._heads(self.k_proj(hidden)), angles)
+        value = self._heads(self.v_proj(hidden))
+        if active is not None:
+            key, value = cache.renew(self.layer_idx, active, key, value)
+        elif cache is not None:
+            cache.fill(key, value)
+        query = rotate(self._heads(self.q_proj(queries)), query_angles)
         arm = self.config._attn_implementation or "eager"
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(arm, eager_attention_forward)
         dropout = self.attention_dropout if self.training else 0.0
-        mixed, weights = attend(
-            self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling
-        )
-        return self.o_proj(mixed.reshape(*hidden_states.shape[:-1], -1)), weights
+        mixed, _ = attend(self, query, key, value, mask, dropout=dropout, scaling=self.scaling)
+        return self.o_proj(mixed.reshape(*queries.shape[:-1], -1))
+
+    def _heads(self, projected: Float[Tensor, "B S HD"]) -> Float[Tensor, "B H S D"]:
+        return projected.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
 
 
 def rotate(x: Float[Tensor, "B H S D"], angles: tuple[Tensor, Tensor]) -> Float[Tensor, "B H S D"]:
@@ -50,23 +57,37 @@ def rotary_angles(positions: Int[Tensor, "R S"], config: LLaDAConfig) -> tuple[T
     return angle.cos(), angle.sin()
 
 
-def padding_mask(is_real: Bool[Tensor, "B S"] | None, arm: str, dtype: torch.dtype):
-    """The mask that hides padding from an attention arm, or None where there is nothing to hide."""
+def columns_of(hidden: Float[Tensor, "B S D"], columns: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
+    """The hidden states at some columns of each row."""
+    return hidden.gather(1, columns[:, :, None].expand(-1, -1, hidden.shape[-1]))
+
+
+def angles_at(angles: tuple[Tensor, Tensor], columns: Int[Tensor, "B K"]) -> tuple[Tensor, Tensor]:
+    """The angles of some columns of each row."""
+    cos, sin = (columns_of(part[:, 0].expand(len(columns), -1, -1), columns)[:, None] for part in angles)
+    return cos, sin
+
+
+def padding_mask(is_real: Bool[Tensor, "B S"] | None, arm: str, dtype: torch.dtype, queries: int):
+    """The mask that hides padding from a number of queries, or None where there is nothing to hide.
+
+    flash_attention_2 reads off it which queries are real, by its last columns: it wants the padding on the left.
+    """
     if is_real is None:
         return None
     if arm == "flash_attention_2":
         return is_real
     if arm == "flex_attention":
-        return _block_mask(is_real)
+        return _block_mask(is_real, queries)
     hidden = torch.zeros(is_real.shape, dtype=dtype, device=is_real.device)
     return hidden.masked_fill_(~is_real, float("-inf"))[:, None, None, :]
 
 
-def _block_mask(is_real: Bool[Tensor, "B S"]):
+def _block_mask(is_real: Bool[Tensor, "B S"], queries: int):
     from torch.nn.attention.flex_attention import create_block_mask  # noqa: PLC0415
 
     def sees(row, head, query, key):
         return is_real[row, key]
 
     rows, width = is_real.shape
-    return create_block_mask(sees, B=rows, H=None, Q_LEN=width, KV_LEN=width, device=str(is_real.device))
+    return create_block_mask(sees, B=rows, H=None, Q_LEN=queries, KV_LEN=width, device=str(is_real.device))

@@ -1,0 +1,96 @@
+"""Prompts that are decoded side by side: each row is at a step of its own, leaves when it is done, and makes room."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from dopsd.diffusion.prompts import Prompts
+
+
+class Try(NamedTuple):
+    """One attempt at one prompt: what a row is called."""
+
+    prompt: int
+    attempt: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Partly filled canvases: what is written, at which step it was, the step that is next, the random streams."""
+
+    tokens: Int[Tensor, "B L"]
+    step_map: Int[Tensor, "B L"]
+    step: Int[Tensor, "B"]
+    keys: Int[Tensor, "B"]
+
+    def __len__(self) -> int:
+        return self.step.shape[0]
+
+    def __getitem__(self, rows: Tensor) -> "Rows":
+        """Some of the rows."""
+        return Rows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    @classmethod
+    def stacked(cls, parts: Sequence["Rows"]) -> "Rows":
+        """The rows of all parts, in their order."""
+        return cls(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+
+class Decoding:
+    """The tries in flight.
+
+    `advance(tries, prompts, rows)` takes one denoising step of every row; `is_done(rows)` says which need no more.
+    Prompts lose the columns that are padding in all rows, unless `fixed_columns`.
+    """
+
+    def __init__(
+        self,
+        prompts: Prompts,
+        *,
+        advance: Callable[[Sequence[Try], Prompts, Rows], Rows],
+        is_done: Callable[[Rows], Bool[Tensor, "B"]],
+        fixed_columns: bool,
+    ):
+        self._prompts, self._advance, self._is_done = prompts, advance, is_done
+        self._fixed_columns = fixed_columns
+        self._tries: list[Try] = []
+
+    def __len__(self) -> int:
+        return len(self._tries)
+
+    def enter(self, tries: Sequence[Try], rows: Rows) -> None:
+        """More tries, each with the row that it starts from."""
+        assert len(tries) == len(rows)
+        if tries:
+            self._hold([*self._tries, *tries], Rows.stacked([self._rows, rows]) if self._tries else rows)
+
+    def step(self) -> None:
+        """One denoising step of every row."""
+        self._rows = self._advance(self._tries, self._shown, self._rows)
+
+    def leave(self) -> tuple[list[Try], Rows]:
+        """Takes out the tries that are done."""
+        done = self._is_done(self._rows)
+        is_done = done.tolist()
+        tries = [t for t, leaves in zip(self._tries, is_done, strict=True) if leaves]
+        rows = self._rows[done]
+        self._keep([not leaves for leaves in is_done])
+        return tries, rows
+
+    def drop(self, prompts: Collection[int]) -> None:
+        """Forgets every try at some prompts."""
+        self._keep([t.prompt not in prompts for t in self._tries])
+
+    def _keep(self, stays: Sequence[bool]) -> None:
+        if not all(stays):
+            tries = [t for t, is_kept in zip(self._tries, stays, strict=True) if is_kept]
+            self._hold(tries, self._rows[torch.tensor(stays, device=self._rows.step.device)])
+
+    def _hold(self, tries: list[Try], rows: Rows) -> None:
+        self._tries, self._rows = tries, rows
+        shown = torch.tensor([t.prompt for t in tries], dtype=torch.int64)
+        self._shown = self._prompts.rows(shown) if self._fixed_columns else self._prompts[shown]
