@@ -58,10 +58,8 @@ class Shards(Replicas):
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """The optimizer's moments, whole."""
         state = super().optimizer_state(optimizer)
-        moments = {
-            i: {name: whole(moment) for name, moment in each.items()}  # pyright: ignore[reportAttributeAccessIssue]
-            for i, each in state["state"].items()
-        }
+        every: dict[int, dict[str, Any]] = state["state"]  # pyright: ignore[reportAssignmentType]
+        moments = {i: {name: whole(moment) for name, moment in each.items()} for i, each in every.items()}
         return {**state, "state": moments}
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
