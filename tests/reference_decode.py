@@ -24,7 +24,7 @@ class Decoded:
 
     def until_its_end(self) -> "Decoded":
         """Forget the steps after the first one with an end token and nothing masked before it."""
-        for steps in range(1, self.steps + 1):
+        for steps in range(self.steps + 1):
             for token, when in zip(self.tokens, self.step_map, strict=True):
                 if when >= steps:
                     break
@@ -36,15 +36,29 @@ class Decoded:
         return self
 
 
-def decode(network, prompt: list[int], sampler, *, seed: int, example: int) -> Decoded:
+def decode(
+    network,
+    prompt: list[int],
+    sampler,
+    *,
+    seed: int,
+    example: int,
+    given: list[int] | None = None,
+    keep_given: bool = True,
+) -> Decoded:
     """Decode one prompt with the settings of a BlockSampler, without early exit."""
     length, block_length = sampler.gen_length, sampler.block_length
     blocks = length // block_length
     steps_a_block = sampler.denoising_steps // blocks
     canvas, step_map, step = [MASK] * length, [NEVER] * length, 0
+    if given is not None:
+        canvas = list(given)
+        step_map = [-1 if keep_given and token != MASK else NEVER for token in given]
     stream = child(child(mix(example + GOLDEN), seed), 0)
     for block in range(blocks):
         places = range(block * block_length, (block + 1) * block_length)
+        if not keep_given:
+            canvas[places.start : places.stop] = [MASK] * block_length
         for i in range(steps_a_block):
             logits = network(torch.tensor([prompt + canvas]))[0, len(prompt) :].detach()
             logits[:, MASK] = -torch.inf

@@ -12,7 +12,7 @@ from dopsd.diffusion.choose import choose
 from dopsd.diffusion.confidence import forbid, probability_of, sample
 from dopsd.diffusion.noise import derive, gumbel, uniform
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import NEVER, Trajectory
+from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory
 from dopsd.setting import setting
 
 Denoiser = Callable[..., Float[Tensor, "B K V"]]
@@ -66,13 +66,27 @@ class BlockSampler:
 
     @torch.no_grad()
     def sample(
-        self, denoiser: Denoiser, prompts: Prompts, keys: Int[Tensor, "B"], special: SpecialTokens
+        self,
+        denoiser: Denoiser,
+        prompts: Prompts,
+        keys: Int[Tensor, "B"],
+        special: SpecialTokens,
+        *,
+        given: Int[Tensor, "B L"] | None = None,
+        keep_given: bool = True,
     ) -> Trajectory:
-        """One trajectory for each prompt; `keys` are the examples' random streams (unused at temperature 0)."""
+        """One trajectory for each prompt; `keys` are the examples' random streams (unused at temperature 0).
+
+        `given` is a canvas to start from. Its tokens stay, or (`keep_given=False`) are only looked ahead at: each
+        block is cleared when it is entered.
+        """
         assert len(prompts) == len(keys)
         shape = (len(prompts), self.gen_length)
         tokens = torch.full(shape, special.mask_id, device=prompts.tokens.device)
         step_map = torch.full(shape, NEVER, device=prompts.tokens.device)
+        if given is not None:
+            tokens = tokens.copy_(given)
+            step_map = step_map.masked_fill((given != special.mask_id) & keep_given, GIVEN)
         rows = torch.arange(len(prompts), device=prompts.tokens.device)
         for block in range(self.blocks):
             canvas, steps_taken = tokens[rows], step_map[rows]
@@ -97,7 +111,9 @@ class BlockSampler:
         """Unmask the positions of one block in place, a few at each step."""
         start = block * self.block_length
         columns = torch.arange(start, start + self.block_length, device=canvas.device)
-        window, window_steps = canvas[:, columns], step_map[:, columns]
+        window_steps = step_map[:, columns]
+        window = canvas[:, columns].masked_fill(window_steps == NEVER, special.mask_id)
+        canvas[:, columns] = window
         model_input, attention_mask = prompts.followed_by(canvas)
         at = (model_input.shape[1] - self.gen_length + columns).expand(len(canvas), -1)
         first_step = block * len(self.unmask_counts)

@@ -9,6 +9,9 @@ from torch import Tensor
 NEVER = torch.iinfo(torch.int64).max
 """`step_map` value of a position that was still masked when its row ended."""
 
+GIVEN = -1
+"""`step_map` value of a position that was filled before the first step."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
