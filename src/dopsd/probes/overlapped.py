@@ -77,25 +77,18 @@ class Overlapped(Finding):
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         for name, means in self.by_step.items():
             words, colour, line = _TEACHERS[name]
-            drawn = {step: mean for step, mean in means.items() if mean.n >= _ENOUGH}
-            low, high = [mean.low for mean in drawn.values()], [mean.high for mean in drawn.values()]
-            above.fill_between(list(drawn), low, high, color=colour, alpha=0.18, linewidth=0)
-            above.plot(
-                list(drawn),
-                [mean.mean for mean in drawn.values()],
-                line,
-                color=colour,
-                label=words,
-                marker="o",
-                markersize=3,
-            )
+            drawn = [(m.low, m.mean, m.high) if m.n >= _ENOUGH else (np.nan,) * 3 for m in means.values()]
+            low, mean, high = np.array(drawn).T
+            above.fill_between(list(means), low, high, color=colour, alpha=0.18, linewidth=0)
+            above.plot(list(means), mean, line, color=colour, label=words, marker="o", markersize=3)
             below.step(list(means), [mean.n for mean in means.values()], line, color=colour, where="mid")
         above.set_ylabel(f"overlap top-{self.top_k},\nbootstrap 95 % band")
         above.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        above.legend(fontsize=8.5, frameon=False)
-        below.set_ylabel("prompts")
+        above.legend(fontsize=8.5, frameon=False, loc="lower right")
+        above.set_ylim(None, 1.01)
+        below.set_ylabel("answers that\nreach it")
         below.set_ylim(0, None)
-        below.set_xlabel(f"denoising step, in the order taken (means of at least {_ENOUGH} prompts)")
+        below.set_xlabel(f"denoising step, in the order taken (means of at least {_ENOUGH} answers)")
         below.xaxis.set_major_locator(MaxNLocator(integer=True))
         entitle(above, title)
         plain(above, below)

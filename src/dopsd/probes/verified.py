@@ -74,7 +74,7 @@ class Verified(Finding):
 
     def draw(self, figure: Figure, title: str) -> None:
         """Accuracy over rho, and pass@k as the line to climb to."""
-        figure.set_size_inches(7, 4.6)
+        figure.set_size_inches(7, 5)
         axes = figure.subplots()
         curves = self.curves
         pass_at_k = curves[_ALL][-1]
@@ -104,6 +104,6 @@ class Verified(Finding):
         axes.set_xlabel("rho, share of the answer's tokens that the model is shown")
         axes.set_ylabel("accuracy, 95 % intervals")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.legend(fontsize=8.5, frameon=False, loc="upper left")
+        figure.legend(fontsize=8.5, frameon=False, loc="outside lower center", ncols=2)
         entitle(axes, title)
         plain(axes)
