@@ -1,7 +1,7 @@
 """Block diffusion: blocks left to right, and in each the most confident masked positions first (LLaDA)."""
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,8 +15,11 @@ from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory
 from dopsd.setting import setting
 
-Denoiser = Callable[..., Float[Tensor, "B K V"]]
-"""`denoiser(canvas, attention_mask, at=columns)` returns the logits at some columns of each row."""
+Denoiser = Callable[..., Any]
+"""`denoiser(canvas, attention_mask, at=columns)` returns the logits at some columns of each row, (B, K, V).
+
+With `readout=` it returns what that makes of the hidden states there.
+"""
 
 _TOKEN_NOISE, _POSITION_NOISE = 1, 2
 
