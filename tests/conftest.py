@@ -8,7 +8,14 @@ import torch
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-TYPED = ["dopsd.diffusion", "dopsd.distillation", "dopsd.method", "dopsd.model", "dopsd.rollout"]
+TYPED = [
+    "dopsd.diffusion",
+    "dopsd.distillation",
+    "dopsd.method",
+    "dopsd.model",
+    "dopsd.probes",
+    "dopsd.rollout",
+]
 install_import_hook(TYPED, "beartype.beartype")
 
 settings.register_profile("dopsd", deadline=None, derandomize=True, database=None, max_examples=40)

@@ -88,6 +88,28 @@ EVALUATION_TABLE = [
     ("remasking=best", "remasking=best: must be one of low_confidence, entropy, margin, random"),
     ("weights=worst", "weights=worst: must be one of best, final"),
 ]
+PROBE_TABLE = [
+    (("probe=overlpa",), "probe=overlpa: no such arm; did you mean overlap? (overlap, toy_verification)"),
+    (("probe=null",), "probe=null: must be one of overlap, toy_verification"),
+    (("probe.rhos=[0.1,1.5]",), "probe.rhos=[0.1, 1.5]: must be a list of a number above 0 and of at most 1"),
+    (("probe.rhos=0.1",), "probe.rhos=0.1: must be a list of a number"),
+    (("probe.rhos=[]",), "probe.rhos=[]: must hold at least one share"),
+    (("probe.keep_revealed=maybe",), "probe.keep_revealed=maybe: must be true or false"),
+    (("probe.rho=0.1",), "probe.rho=0.1: no such key; did you mean probe.rhos?"),
+    (("rho=0.1",), "rho=0.1: probe=toy_verification does not read it"),
+    (("probe=overlap", "lr=1"), "lr=1: probe=overlap does not read it"),
+    (("probe=overlap", "rho=2"), "rho=2: must be a number from 0 to 1"),
+    (
+        ("probe=overlap", "objective.overlap_top_k=0"),
+        "objective.overlap_top_k=0: must be an integer of at least 1",
+    ),
+    (
+        ("probe=overlap", "probe.suffix=null", "probe.ar_prefix=null"),
+        "probe: at least one of suffix and ar_prefix",
+    ),
+    (("checkpoint=nowhere",), "checkpoint=nowhere: must be a run's directory"),
+    (("split=tset",), "split=tset: must be one of train, dev, test"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +147,17 @@ def test_evaluate(
     typed: str, line: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran = run(capsys, "evaluate", model, "model.init=random", typed)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"dopsd: {line}")
+    assert ran.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("typed", "line"), PROBE_TABLE, ids=[typed[-1] for typed, _ in PROBE_TABLE])
+def test_probe(
+    typed: tuple[str, ...], line: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = run(capsys, "probe", model, "model.init=random", *typed)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"dopsd: {line}")
     assert ran.err.count("\n") == 1
@@ -197,6 +230,11 @@ def test_a_teacher_that_reads_solutions_needs_them(
     )
     ran = run(capsys, "train", model, "model.init=random", "teacher=ar_prefix", "task.max_number=4")
     assert ran.err == "dopsd: teacher=ar_prefix: needs reference solutions, which task=countdown has not\n"
+
+    ran = run(capsys, "probe", model, "model.init=random", "probe=overlap", "task.max_number=4")
+    assert ran.err.startswith(
+        "dopsd: probe.ar_prefix: needs reference solutions, which task=countdown has not"
+    )
 
 
 @pytest.mark.parametrize("typed", ["rho=1.5", "divergence=fk"])

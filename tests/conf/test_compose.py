@@ -20,6 +20,7 @@ BUILT = {
     "trainer": {"cpu"},
     "task": {"countdown", "sudoku", "embedded_mixture"},
 }  # others need hardware or data
+ENTRY = {"probe": "probe"}  # of the groups that training does not have
 DETAILS = ("parity/task", "parity/teacher")  # of a pair of arms
 GIVEN_LATER = {"network", "chat", "task", "model", "device", "save_dir"}
 
@@ -32,16 +33,18 @@ def composed(*overrides: str, entry: str = "train") -> DictConfig:
 
 def test_every_file_is_an_entry_an_arm_or_hydras_own() -> None:
     entries = {str(file) for file in FILES if file.parent == Path()}
-    assert entries == {"train", "evaluate", "grade"}
-    assert {group for group, _ in ARMS} <= set(composed().command.arms)
+    assert entries == {"train", "evaluate", "probe", "grade"}
+    assert {group for group, _ in ARMS} <= set(composed(entry="probe").command.arms)
 
 
 @pytest.mark.parametrize(("group", "arm"), ARMS)
 def test_every_arm_composes_and_builds(group: str, arm: str) -> None:
-    config = composed(f"{group}={arm}", "model.init=random")
+    config = composed(f"{group}={arm}", "model.init=random", entry=ENTRY.get(group, "train"))
     assert config.command.arms[group] == arm
     if arm in BUILT.get(group, {arm}) and group not in DETAILS:
         Plan.of(config)
+    if group in ENTRY:
+        prepare(config, group)
     elif group == "trainer":
         prepare(config, "trainer")
 
@@ -56,7 +59,7 @@ def test_two_cpu_processes_build(arm: str) -> None:
 @pytest.mark.parametrize(("group", "arm"), ARMS)
 def test_a_node_shows_every_argument_of_its_class(group: str, arm: str) -> None:
     """What is not in the file could not be changed from the command line."""
-    config = composed(f"{group}={arm}")
+    config = composed(f"{group}={arm}", entry=ENTRY.get(group, "train"))
     node = config.get(group)
     if isinstance(node, DictConfig) and str(node.get("_target_")).startswith("dopsd."):
         assert set(parameters_of(_locate(node._target_, group))) - GIVEN_LATER <= set(node)
@@ -107,11 +110,11 @@ def test_lengths_follow_the_task_and_then_the_model() -> None:
     assert lengths("task=sudoku", "model=llada_8b") == lengths("model=llada_1_5") == (256, 32, 128)
 
 
-@pytest.mark.parametrize("entry", ["train", "evaluate"])
+@pytest.mark.parametrize("entry", ["train", "evaluate", "probe"])
 def test_help_names_every_group_and_every_number(entry: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, entry, "--help").out
     config = composed(entry=entry)
-    assert all(f"{group}: " in text for group, _ in ARMS)
+    assert all(f"{group}: " in text for group, _ in ARMS if ENTRY.get(group, entry) == entry)
     own = [str(key) for key in OmegaConf.load(Path(CONF) / f"{entry}.yaml")]
     numbers = [key for key in own if key in config and not OmegaConf.is_config(config[key])]
     assert [key for key in numbers if not re.search(rf"\b{key}\b", text)] == []

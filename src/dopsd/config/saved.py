@@ -22,7 +22,12 @@ _OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
 _OF_AN_EVALUATION = (
     "checkpoint weights split temperature seed greedy name eval_limit eval_batch_size trainer paths debug"
 )
-_READ_BY_EVALUATION = (*_OF_THE_MODEL, *_OF_THE_TASK, *_OF_DECODING, *_OF_AN_EVALUATION.split())
+_OF_ANY_PROBE = (*_OF_AN_EVALUATION.split(), "probe", "max_attempts", "rollout", "parity")
+_READ_BY = {
+    "an evaluation": (*_OF_THE_MODEL, *_OF_THE_TASK, *_OF_DECODING, *_OF_AN_EVALUATION.split()),
+    "probe=toy_verification": (*_OF_THE_MODEL, *_OF_THE_TASK, *_OF_ANY_PROBE),
+    "probe=overlap": (*_OF_THE_MODEL, *_OF_THE_TASK, *_OF_ANY_PROBE, "rho", "topk", "objective", "learning"),
+}
 
 
 def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
@@ -36,7 +41,9 @@ def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
     arms = {group: arm for group, arm in hydra.runtime.choices.items() if not group.startswith("hydra")}
     config = copy.deepcopy(config)
     if "checkpoint" in config:
-        config, of_the_run = _evaluated(config, overrides)
+        probe = arms.get("probe")
+        _refuse_unread(overrides, f"probe={probe}" if probe else "an evaluation")
+        config, of_the_run = _evaluated(config, overrides, "probe" if probe else "evaluate")
         arms |= of_the_run
     with open_dict(config):
         config.command = {"arms": arms, "overrides": overrides}
@@ -98,17 +105,20 @@ def _change_hardware(saved: DictConfig, config: DictConfig, overrides: Sequence[
     saved.command.overrides.extend(typed)
 
 
-def _evaluated(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+def _refuse_unread(overrides: Sequence[str], reader: str) -> None:
+    for override in overrides:
+        if _key(override).partition(".")[0] not in _READ_BY[reader]:
+            raise UserError(f"{override}: {reader} does not read it")
+
+
+def _evaluated(config: DictConfig, overrides: Sequence[str], entry: str) -> tuple[DictConfig, dict[str, str]]:
     """The config with everything from the checkpoint's run that was not typed, and the arms of that run."""
     typed = [_key(override) for override in overrides]
-    for override, key in zip(overrides, typed, strict=True):
-        if key.partition(".")[0] not in _READ_BY_EVALUATION:
-            raise UserError(f"{override}: an evaluation does not read it")
     if config.checkpoint is None:
         return config, {}
     saved = read_saved(Path(config.checkpoint), "checkpoint")
     arms = {group: saved.command.arms[group] for group in ("model", "lora", "task") if group not in typed}
-    config = compose("evaluate", [*(f"{group}={arm}" for group, arm in arms.items()), *overrides])
+    config = compose(entry, [*(f"{group}={arm}" for group, arm in arms.items()), *overrides])
     for key in (*_OF_THE_MODEL, *(() if "task" in typed else _OF_THE_TASK)):
         if key not in typed:
             _take_over(config, saved, key, [t for t in typed if t.startswith(f"{key}.")])

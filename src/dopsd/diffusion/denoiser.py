@@ -1,13 +1,17 @@
 """What a sampler asks for logits: the network, or the network under classifier-free guidance."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Denoiser = Callable[..., Float[Tensor, "B K V"]]
-"""`denoiser(canvas, attention_mask, at=columns)` returns the logits at some columns of each row."""
+Denoiser = Callable[..., Any]
+"""`denoiser(canvas, attention_mask, at=columns)` returns the logits at some columns of each row, (B, K, V).
+
+With `readout=` it returns what that makes of the hidden states there.
+"""
 
 
 def guided(denoiser: Denoiser, *, scale: float, mask_id: int, gen_length: int) -> Denoiser:

@@ -3,16 +3,17 @@
 import logging
 import warnings
 
-from dopsd.job.chosen import Chosen, report
+from dopsd.job.chosen import Chosen, circumstances, report
 from dopsd.job.curve import draw_curve
 from dopsd.job.display import Display
 from dopsd.job.examiner import Examiner
 from dopsd.job.fitting import Fitted, fit
 from dopsd.job.hardware import Hardware
 from dopsd.job.plan import Plan
+from dopsd.job.probing import prepare_probe, run_probe
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.student import Student
-from dopsd.job.summary import Tested, summarise, test_weights, title_of
+from dopsd.job.summary import Tested, summarise, test_weights, title_of, versions
 
 __all__ = [
     "Chosen",
@@ -24,12 +25,16 @@ __all__ = [
     "RunDirectory",
     "Student",
     "Tested",
+    "circumstances",
     "draw_curve",
     "fit",
+    "prepare_probe",
     "report",
+    "run_probe",
     "summarise",
     "test_weights",
     "title_of",
+    "versions",
 ]
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notes on hardware and tips

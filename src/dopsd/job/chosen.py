@@ -46,6 +46,18 @@ def report(config: DictConfig, chosen: Chosen, evaluation: Evaluation) -> dict[s
     """What evaluation.json holds."""
     samples = evaluation.samples
     return {
+        **circumstances(config, chosen),
+        **asdict(evaluation.accuracy),
+        "mean_score": sum(sample.score for sample in samples) / len(samples),
+        "mean_tokens": sum(sample.tokens for sample in samples) / len(samples),
+        "mean_forwards": sum(sample.forwards for sample in samples) / len(samples),
+        "versions": versions(),
+    }
+
+
+def circumstances(config: DictConfig, chosen: Chosen) -> dict[str, Any]:
+    """What was looked at, and with which settings."""
+    return {
         "task": config.command.arms.task,
         "model": config.command.arms.model,
         "overrides": list(config.command.overrides),
@@ -54,9 +66,4 @@ def report(config: DictConfig, chosen: Chosen, evaluation: Evaluation) -> dict[s
             key: config[key]
             for key in ("gen_length", "block_length", "denoising_steps", "temperature", "seed")
         },
-        **asdict(evaluation.accuracy),
-        "mean_score": sum(sample.score for sample in samples) / len(samples),
-        "mean_tokens": sum(sample.tokens for sample in samples) / len(samples),
-        "mean_forwards": sum(sample.forwards for sample in samples) / len(samples),
-        "versions": versions(),
     }

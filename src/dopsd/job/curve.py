@@ -1,7 +1,6 @@
 """curve.png: held-out accuracy with its 95 % band, and the loss, over training steps."""
 
 from collections.abc import Sequence
-from textwrap import fill, shorten
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,6 +9,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from dopsd import ranks
 from dopsd.callbacks.held_out import Checked
 from dopsd.evaluation.interval import Interval
+from dopsd.figure import entitle, plain
 from dopsd.job.metrics_file import read_metrics
 from dopsd.job.run_directory import RunDirectory
 
@@ -24,13 +24,10 @@ def draw_curve(run: RunDirectory, *, title: str, history: Sequence[Checked], bas
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     _draw_accuracy(above, history, base)
     _draw_loss(below, read_metrics(run.metrics))
-    above.set_title(fill(shorten(title, 180), 95), loc="left", fontsize=10)
+    entitle(above, title)
     below.set_xlabel("training step")
     below.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    for axes in (above, below):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-        axes.set_axisbelow(True)
+    plain(above, below)
     figure.align_ylabels()
     figure.savefig(run.curve, dpi=150, format="png")
 

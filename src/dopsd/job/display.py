@@ -1,6 +1,6 @@
 """What a user sees: progress bars with the time left, lines that stay, and the result at the end."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -55,10 +55,18 @@ class Display:
     def result(self, title: str, accuracies: Mapping[str, Interval], *, where: Path) -> None:
         """Accuracies with their 95 % intervals, side by side, and where the files are."""
         n = next(iter(accuracies.values())).n
-        table = Table(title=f"{title} (n = {n}, 95 % intervals)", title_justify="left")
-        for name in accuracies:
+        row = [str(accuracy) for accuracy in accuracies.values()]
+        self.table(f"{title} (n = {n}, 95 % intervals)", list(accuracies), [row], where=where)
+
+    def table(
+        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, where: Path
+    ) -> None:
+        """A table of texts, and where the files are."""
+        table = Table(title=title, title_justify="left")
+        for name in columns:
             table.add_column(name)
-        table.add_row(*(Text(str(accuracy)) for accuracy in accuracies.values()))
+        for row in rows:
+            table.add_row(*map(Text, row))
         console = Console(highlight=False, quiet=not ranks.is_first())
         console.print(table)
         console.print(f"files: {where}", markup=False, soft_wrap=True)

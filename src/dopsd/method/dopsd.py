@@ -10,12 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd import ranks
-from dopsd.diffusion.confidence import ConfidenceMeasure, confidence
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.readout import Head, in_chunks
 from dopsd.diffusion.trajectory import VisitedStates
 from dopsd.distillation.divergence import Comparison, Objective
 from dopsd.distillation.supervision import Supervision
+from dopsd.distillation.targets import Targets
 from dopsd.distillation.teacher import Teacher, TeacherView
 from dopsd.method.clock import Clock
 from dopsd.method.method import Method
@@ -177,33 +176,12 @@ class DOPSD(Method):
         self, states: VisitedStates, view: TeacherView, prompts: Prompts
     ) -> tuple[Comparison, Bool[Tensor, "S K"]]:
         """Teacher, then student, at the supervised positions of each state; the second value marks real positions."""
-        candidates = self.supervision.candidates(states)
-        rows = torch.arange(len(states), device=candidates.device)[:, None]
-
-        def select(hidden: Float[Tensor, "S C D"], head: Head) -> tuple[Tensor, Tensor, Tensor]:
-            def teacher_confidence(measure: ConfidenceMeasure) -> Float[Tensor, "S C"]:
-                [ranked] = in_chunks(lambda logits: [confidence(logits, measure)], head, hidden.flatten(0, 1))
-                return ranked.view_as(candidates)
-
-            chosen, is_real = self.supervision.select(states, view.revealed, candidates, teacher_confidence)
-            return candidates[rows, chosen], is_real, head(hidden[rows, chosen])
-
-        with self.clock("teacher"), torch.no_grad(), dropout_off(self.network):
-            at = view.prompts.tokens.shape[1] + candidates
-            with self.teacher_weights.network() as teacher:
-                supervised, is_real, teacher_logits = teacher(
-                    *view.prompts.followed_by(view.canvas), at=at, readout=select
-                )
-
-        def compare(hidden: Float[Tensor, "S K D"], head: Head) -> Comparison:
-            compared = in_chunks(
-                self.objective.compare, head, hidden.flatten(0, 1), teacher_logits.flatten(0, 1)
-            )
-            return Comparison(*(each.view_as(supervised) for each in compared))
-
+        lend = self.teacher_weights.network
+        with self.clock("teacher"), torch.no_grad(), dropout_off(self.network), lend() as teacher:
+            targets = Targets.of(teacher, states, view, self.supervision)
         with self.clock("student"):
-            at = prompts.tokens.shape[1] + supervised
-            return self.network(*prompts.followed_by(states.canvas), at=at, readout=compare), is_real
+            compared = targets.compared_with(self.network, prompts, states.canvas, self.objective.compare)
+            return Comparison(*compared), targets.is_real
 
     def _log_rollout(self, rollout: RolloutBatch) -> None:
         length = rollout.trajectory.lengths(self.chat.special.end_ids)

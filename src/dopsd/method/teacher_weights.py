@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dopsd.diffusion.sampler import Denoiser
+from dopsd.diffusion.denoiser import Denoiser
 from dopsd.model import initial_network
 from dopsd.setting import setting
 

@@ -1,0 +1,47 @@
+"""A probe in a job: whose weights, which prompts."""
+
+from omegaconf import DictConfig
+
+from dopsd.config.build import build
+from dopsd.config.errors import UserError
+from dopsd.job.chosen import Chosen
+from dopsd.job.display import Display
+from dopsd.job.plan import Plan
+from dopsd.job.student import Student
+from dopsd.model import dropout_off, initial_network
+from dopsd.probes import Finding, NothingFoundError, Probe, Subject
+
+
+def prepare_probe(config: DictConfig, plan: Plan, chosen: Chosen) -> Probe:
+    """Raises UserError for a wrong setting, or where a teacher needs reference solutions and there are none."""
+    probe: Probe = build(config, "probe")
+    if probe.reads_solutions and plan.task.examples(chosen.split)[0].solution is None:
+        raise UserError(
+            f"probe.ar_prefix: needs reference solutions, which task={plan.task.name} has not; "
+            "probe.ar_prefix=null leaves this teacher out"
+        )
+    return probe
+
+
+def run_probe(probe: Probe, base: Student, chosen: Chosen, display: Display) -> Finding:
+    """Probes the chosen weights; `base` has those before training. Raises UserError where nothing can be measured."""
+    settings = base.plan.settings
+    untrained = initial_network(base.network)
+    student = base if chosen.directory is None else base.with_weights(chosen.directory)
+    examples = base.plan.task.examples(chosen.split)[: settings.eval_limit]
+    with display.bar("probe", len(examples)) as advance, dropout_off(student.network):
+        subject = Subject(
+            student=student.network,
+            untrained=untrained,
+            task=base.plan.task,
+            chat=student.chat,
+            examples=examples,
+            batch_size=settings.eval_batch_size,
+            seed=settings.seed,
+            device=base.plan.device,
+            on_progress=advance,
+        )
+        try:
+            return probe.run(subject)
+        except NothingFoundError as error:
+            raise UserError(f"split={chosen.split}: {error}") from error
