@@ -32,6 +32,8 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/step.py
+	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/decoding.py
 
 clean:
 	rm -rf .venv runs multirun dist build

@@ -11,6 +11,7 @@ from jaxtyping import install_import_hook
 TYPED = [
     "dopsd.diffusion",
     "dopsd.distillation",
+    "dopsd.kv_cache",
     "dopsd.method",
     "dopsd.model",
     "dopsd.probes",

@@ -142,3 +142,8 @@ def test_the_ways_of_decoding_are_keys_of_rollouts_and_of_evaluations(key: str) 
     assert getattr(training.method.arguments["rollout"].sampler, key) == value
     approximate = key in ("threshold", "cache")  # held-out accuracy is not
     assert getattr(training.greedy, key) == (None if approximate else value)
+
+
+def test_tries_in_parallel_are_a_key_of_rollouts() -> None:
+    plan = Plan.of(composed("rollout.parallel_tries=4", "model.init=random"))
+    assert plan.method.arguments["rollout"].parallel_tries == 4

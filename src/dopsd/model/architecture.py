@@ -126,11 +126,12 @@ class Backbone(nn.Module):
         arm = self.config._attn_implementation or "eager"
         shared = {"angles": rotary_angles(positions, self.config), "cache": cache, "active": active}
         mask = padding_mask(is_real, arm, hidden.dtype, queries=hidden.shape[1])
-        for layer in self.layers[:-1]:
+        *others, last = self.layers
+        for layer in others:
             hidden = layer(hidden, mask=mask, wanted=None, **shared)
         if wanted is not None:
             mask = padding_mask(is_real, arm, hidden.dtype, queries=wanted.shape[1])
-        hidden = self.layers[-1](hidden, mask=mask, wanted=wanted, **shared)
+        hidden = last(hidden, mask=mask, wanted=wanted, **shared)
         return self.norm(hidden)
 
     @torch.no_grad()
