@@ -1,7 +1,6 @@
 """Keys and values of every layer, so that a forward can run on some columns and attend to all."""
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -30,7 +29,7 @@ class KVCache:
         keys, values = self._layers[layer]
         return keys.scatter_(2, where, key), values.scatter_(2, where, value)
 
-    def rows(self, rows: Int[Tensor, "R"]) -> Self:
+    def rows(self, rows: Int[Tensor, "R"]) -> "KVCache":
         """The cache of some rows, a copy."""
         return self._of([(key[rows], value[rows]) for key, value in self._layers])
 
@@ -43,7 +42,7 @@ class KVCache:
         )
 
     @classmethod
-    def _of(cls, layers: list[tuple[Tensor, Tensor]]) -> Self:
+    def _of(cls, layers: list[tuple[Tensor, Tensor]]) -> "KVCache":
         cache = cls()
         cache._layers = layers
         return cache
