@@ -42,6 +42,7 @@ TABLE = [
     ("temperature=-0.5", "temperature=-0.5: must be a number of at least 0"),
     ("max_steps=0", "max_steps=0: must be an integer of at least 1"),
     ("eval_every=0", "eval_every=0: must be an integer of at least 1"),
+    ("early_stopping=0", "early_stopping=0: must be an integer of at least 1 or null"),
     ("seed=-1", "seed=-1: must be an integer of at least 0"),
     ("lr=fast", "lr=fast: must be a number above 0"),
     ("gradient_clip=0", "gradient_clip=0: must be a number above 0"),
@@ -87,6 +88,18 @@ EVALUATION_TABLE = [
     ("cache=suffix", "cache=suffix: must be "),
     ("remasking=best", "remasking=best: must be one of low_confidence, entropy, margin, random"),
     ("weights=worst", "weights=worst: must be one of best, final"),
+    ("resume=nowhere", "resume=nowhere: an evaluation does not read it"),
+    ("gen_length=16,x", "gen_length=x: must be an integer of at least 1"),
+    ("gen_length=[]", "gen_length=[]: must be an integer of at least 1, or several"),
+    ("gen_length=16,33", "gen_length=33: must be a multiple of block_length=8"),
+    ("denoising_steps=8,16", "denoising_steps=8,16: several values need --multirun"),
+    ("samples=0", "samples=0: must be an integer of at least 1"),
+    ("samples=3", "samples=3: needs a temperature above 0: at temperature=0 they would all be the same"),
+    ("long_prompts=cut", "long_prompts=cut: must be one of refuse, skip"),
+    ("html=3", "html=3: must be true or false or a text"),
+    ("baseline=nowhere", "baseline=nowhere: must be an evaluation's or a run's directory"),
+    ("compare=one", "compare=[one]: must be two evaluations, [A,B]"),
+    ("compare=[one,two]", "compare=one: must be an evaluation's or a run's directory"),
 ]
 
 

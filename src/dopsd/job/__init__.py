@@ -3,30 +3,36 @@
 import logging
 import warnings
 
-from dopsd.job.chosen import Chosen, report
+from dopsd.job.chosen import Chosen
 from dopsd.job.curve import draw_curve
 from dopsd.job.display import Display
+from dopsd.job.evaluating import Asked, Rows
 from dopsd.job.examiner import Examiner
 from dopsd.job.fitting import Fitted, fit
 from dopsd.job.hardware import Hardware
 from dopsd.job.plan import Plan
+from dopsd.job.reporting import Wanted, compare, leave_report
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.student import Student
 from dopsd.job.summary import Tested, summarise, test_weights, title_of
 
 __all__ = [
+    "Asked",
     "Chosen",
     "Display",
     "Examiner",
     "Fitted",
     "Hardware",
     "Plan",
+    "Rows",
     "RunDirectory",
     "Student",
     "Tested",
+    "Wanted",
+    "compare",
     "draw_curve",
     "fit",
-    "report",
+    "leave_report",
     "summarise",
     "test_weights",
     "title_of",

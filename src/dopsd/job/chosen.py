@@ -1,27 +1,33 @@
-"""What an evaluation looks at: whose weights, on which split."""
+"""What one row of an evaluation looks at: whose weights, on which split, how often."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from omegaconf import DictConfig
+from pydantic import Field
 
 from dopsd.config.build import prepare_top_level
 from dopsd.config.errors import UserError
-from dopsd.evaluation.decode import Evaluation
 from dopsd.job.run_directory import RunDirectory
-from dopsd.job.summary import versions
 from dopsd.setting import setting
 from dopsd.task import Split
 
 
 @setting
 class Chosen:
-    """Weights of a run, or the model as it is, and a split."""
+    """Weights of a run, or the model as it is, a split, and the samples of each example; raises ValueError."""
 
     checkpoint: str | None
     weights: Literal["best", "final"]
     split: Split
+    samples: Annotated[int, Field(ge=1)]
+    temperature: float
+
+    def __post_init__(self) -> None:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"samples={self.samples} needs a temperature above 0: at temperature=0 they would all be the same"
+            )
 
     @classmethod
     def of(cls, config: DictConfig) -> "Chosen":
@@ -40,23 +46,3 @@ class Chosen:
     def title(self) -> str:
         """In a word or two."""
         return self.weights if self.checkpoint else "model"
-
-
-def report(config: DictConfig, chosen: Chosen, evaluation: Evaluation) -> dict[str, Any]:
-    """What evaluation.json holds."""
-    samples = evaluation.samples
-    return {
-        "task": config.command.arms.task,
-        "model": config.command.arms.model,
-        "overrides": list(config.command.overrides),
-        **{key: getattr(chosen, key) for key in ("checkpoint", "weights", "split")},
-        **{
-            key: config[key]
-            for key in ("gen_length", "block_length", "denoising_steps", "temperature", "seed")
-        },
-        **asdict(evaluation.accuracy),
-        "mean_score": sum(sample.score for sample in samples) / len(samples),
-        "mean_tokens": sum(sample.tokens for sample in samples) / len(samples),
-        "mean_forwards": sum(sample.forwards for sample in samples) / len(samples),
-        "versions": versions(),
-    }
