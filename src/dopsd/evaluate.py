@@ -18,15 +18,13 @@ def evaluate(config: DictConfig, directory: Path) -> None:
     """Plan, load, decode and grade each row of `put_together` configs, and leave the report in the directory."""
     from dopsd import job  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
 
+    wanted = job.Wanted.of(config)
     asked = [job.Asked.of(name, row) for name, row in taken_apart(config).items()]
     asked[0].plan.hardware.join()
     with job.Display() as display:
         evaluate_row = job.Rows(display=display, directory=directory)
         evaluated = [evaluate_row(row) for row in asked]
-    first = asked[0]
-    job.leave_report(
-        evaluated, job.Wanted.of(config), config=first.config, device=first.plan.device, directory=directory
-    )
+    job.leave_report(evaluated, wanted, config=config, device=asked[0].plan.device, directory=directory)
 
 
 def compare(config: DictConfig, directory: Path) -> None:
