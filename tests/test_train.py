@@ -80,7 +80,7 @@ def test_a_run_leaves_everything(finished: tuple[Ran, Path]) -> None:
     summary = read_json(directory / "summary.json")
     assert summary.keys() >= KEYS
     assert (summary["task"], summary["model"], summary["method"]) == ("countdown", "tiny", "dopsd")
-    assert summary["optimizer_steps"] == 4
+    assert (summary["optimizer_steps"], summary["training_steps"], summary["stopped_early"]) == (4, 4, False)
     assert summary["completions"] >= 8
     assert all(
         summary[which].keys() >= {"accuracy", "low", "high", "n"} for which in ("base", "best", "final")
@@ -88,7 +88,9 @@ def test_a_run_leaves_everything(finished: tuple[Ran, Path]) -> None:
     assert summary["best"]["step"] in {0, 2, 4}
     samples = [json.loads(line) for line in (directory / "samples.jsonl").read_text().splitlines()]
     assert len(samples) == summary["final"]["n"] == 3
-    assert sum(sample["accepted"] for sample in samples) / 3 == pytest.approx(summary["final"]["accuracy"])
+    assert sum(sample["verdict"] == "correct" for sample in samples) / 3 == pytest.approx(
+        summary["final"]["accuracy"]
+    )
     assert [row["step"] for row in metrics(directory)] == ["1", "2", "3", "4"]
     with Image.open(directory / "curve.png") as image:
         assert image.size[0] > 600
@@ -164,6 +166,23 @@ def test_a_finished_run_can_be_made_longer(
     assert metrics(tmp_path / "short") == metrics(tmp_path / "long")
 
 
+def test_training_stops_early_and_says_where(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Countdown, "verdict", lambda *_: Verdict(accepted=False, score=0.0))
+    directory = tmp_path / "run"
+    patient = (*LONGER, model, "eval_every=1", "max_steps=9", "early_stopping=2")
+    ran = run(capsys, "train", *patient, f"hydra.run.dir={directory}")
+    assert ran.code == 0, ran.err
+    summary = read_json(directory / "summary.json")
+    assert (summary["training_steps"], summary["stopped_early"]) == (2, True)
+    assert (summary["final"]["step"], summary["best"]["step"]) == (2, 0)
+    assert "final (step 2)" in ran.out
+    assert [row["step"] for row in metrics(directory)] == ["1", "2"]
+    assert run(capsys, "train", f"resume={directory}").code == 0
+    assert [row["step"] for row in metrics(directory)] == ["1", "2"]
+
+
 def test_a_step_without_an_accepted_answer_learns_nothing_and_says_so(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,7 +203,8 @@ def test_evaluation_of_a_run_repeats_its_figure(
     run(capsys, "train", *LONGER, model, f"lora={lora}", "lr=0.1", f"hydra.run.dir={directory}")
     ran = run(capsys, "evaluate", f"checkpoint={directory}", "weights=final", f"hydra.run.dir={there}")
     assert ran.code == 0, ran.err
-    evaluation, summary = read_json(there / "evaluation.json"), read_json(directory / "summary.json")
+    evaluation = read_json(there / "evaluation.json")["rows"][0]
+    summary = read_json(directory / "summary.json")
     assert {key: evaluation[key] for key in ("accuracy", "n")} == {
         key: summary["final"][key] for key in ("accuracy", "n")
     }
@@ -199,7 +219,8 @@ def test_evaluation_takes_what_is_typed_and_the_rest_from_the_run(
     typed = ("task=sudoku", "task.dev=4", "gen_length=12", "denoising_steps=3", "block_length=4", "split=dev")
     ran = run(capsys, "evaluate", f"checkpoint={directory}", *typed, f"hydra.run.dir={there}")
     assert ran.code == 0, ran.err
-    config, evaluation = OmegaConf.load(there / "config.yaml"), read_json(there / "evaluation.json")
+    config = OmegaConf.load(there / "config.yaml")
+    evaluation = read_json(there / "evaluation.json")["rows"][0]
     assert f"model.path={config.model.path}" == model
     assert config.lora.r == 2
     assert (evaluation["task"], evaluation["n"], evaluation["gen_length"]) == ("sudoku", 4, 12)

@@ -29,8 +29,7 @@ class Chat:
 
     def encode_prompt(self, message: str) -> list[int]:
         """One user message behind the chat template, ready for the assistant's answer."""
-        turns = [{"role": "user", "content": message}]
-        return self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+        return encode_prompt(self.tokenizer, message)
 
     def encode_response(self, text: str) -> list[int]:
         """A response's tokens and the end of turn."""
@@ -40,6 +39,12 @@ class Chat:
     def responses(self, tokens: Int[Tensor, "B L"]) -> list[str]:
         """The text of each canvas up to its first end token."""
         return self.tokenizer.batch_decode([answer_tokens(row, self.special) for row in tokens.tolist()])
+
+
+def encode_prompt(tokenizer: Any, message: str) -> list[int]:
+    """One user message behind the tokenizer's chat template."""
+    turns = [{"role": "user", "content": message}]
+    return tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
 
 
 def answer_tokens(row: Sequence[int], special: SpecialTokens) -> list[int]:

@@ -1,47 +1,53 @@
-"""The accuracy of a run's weights, or of a plain model: `python -m dopsd.evaluate checkpoint=runs/train/<time>`."""
+"""Accuracy of runs' weights, or of a plain model: `python -m dopsd.evaluate checkpoint=runs/train/<time>`."""
 
+import sys
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dopsd.config.saved import planned
+from dopsd.config.rows import put_together, rows_of, taken_apart
 from dopsd.entry.command import command
 from dopsd.entry.composing import CONF
+from dopsd.entry.lists import with_lists
 from dopsd.entry.processes import on_every_process
 
 
 def evaluate(config: DictConfig, directory: Path) -> None:
-    """Plan, load, decode and grade, and leave everything in the directory."""
+    """Plan, load, decode and grade each row of `put_together` configs, and leave the report in the directory."""
     from dopsd import job  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
 
-    plan = job.Plan.of(config)
-    plan.hardware.join()
-    chosen = job.Chosen.of(config)
-    student = job.Student.load(plan)
-    if chosen.directory is not None:
-        student = student.with_weights(chosen.directory)
-    run = job.RunDirectory.open(directory, config)
+    wanted = job.Wanted.of(config)
+    asked = [job.Asked.of(name, row) for name, row in taken_apart(config).items()]
+    asked[0].plan.hardware.join()
     with job.Display() as display:
-        evaluation = job.Examiner(plan=plan, display=display)(student, chosen.split, chosen.title)
-    run.write_samples(evaluation.samples)
-    run.write_json("evaluation.json", job.report(config, chosen, evaluation))
-    display.result(
-        f"{config.command.arms.task}, accuracy on {chosen.split}",
-        {chosen.title: evaluation.accuracy},
-        where=run.path,
-    )
+        evaluate_row = job.Rows(display=display, directory=directory)
+        evaluated = [evaluate_row(row) for row in asked]
+    job.leave_report(evaluated, wanted, config=config, device=asked[0].plan.device, directory=directory)
+
+
+def compare(config: DictConfig, directory: Path) -> None:
+    """Compare two evaluations; no model is loaded."""
+    from dopsd import job  # noqa: PLC0415
+
+    job.compare(job.Wanted.of(config).compare or [], directory)
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="evaluate")
 def _entry(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
-    on_every_process(evaluate, planned(config, hydra_config), Path(hydra_config.runtime.output_dir))
+    directory = Path(hydra_config.runtime.output_dir)
+    rows = rows_of(config, hydra_config)
+    if rows:
+        on_every_process(evaluate, put_together(rows), directory)
+    else:
+        compare(config, directory)
 
 
 def main() -> None:
     """The console script."""
+    sys.argv[1:] = with_lists(sys.argv[1:])
     command(_entry, "evaluate")
 
 

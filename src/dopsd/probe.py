@@ -7,7 +7,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dopsd.config.saved import planned
+from dopsd.config.probed import probed
 from dopsd.entry.command import command
 from dopsd.entry.composing import CONF
 
@@ -46,7 +46,7 @@ def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 @hydra.main(version_base="1.3", config_path=CONF, config_name="probe")
 def _entry(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
-    probe(planned(config, hydra_config), Path(hydra_config.runtime.output_dir))
+    probe(probed(config, hydra_config), Path(hydra_config.runtime.output_dir))
 
 
 def main() -> None:

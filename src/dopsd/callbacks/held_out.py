@@ -22,10 +22,19 @@ class Checked:
 class HeldOut(L.Callback):
     """Evaluates on dev with `evaluate_dev`, and saves the weights whenever they are the best so far."""
 
-    def __init__(self, *, evaluate_dev: Callable[[], Evaluation], every: int, best_directory: Path):
+    def __init__(
+        self,
+        *,
+        evaluate_dev: Callable[[], Evaluation],
+        every: int,
+        best_directory: Path,
+        patience: int | None = None,
+    ):
+        """`patience`: training ends after so many evaluations without a better one (None: never early)."""
         if every < 1:
             raise ValueError(f"eval_every={every} must be at least 1")
         self._evaluate, self._every, self._directory = evaluate_dev, every, best_directory
+        self._patience = patience
         self.history: list[Checked] = []
 
     @property
@@ -37,6 +46,7 @@ class HeldOut(L.Callback):
         """Dev accuracy of the weights that training starts from (not again on resume)."""
         if not self.history:
             self._check(pl_module, 0)
+        trainer.should_stop |= self._is_exhausted
 
     def on_train_batch_end(
         self,
@@ -50,6 +60,12 @@ class HeldOut(L.Callback):
         step = batch_idx + 1
         if step % self._every == 0 or step == trainer.num_training_batches:
             self._check(pl_module, step)
+            trainer.should_stop |= self._is_exhausted
+
+    @property
+    def _is_exhausted(self) -> bool:
+        since_best = sum(checked.step > self.best.step for checked in self.history)
+        return self._patience is not None and since_best >= self._patience
 
     def _check(self, module: L.LightningModule, step: int) -> None:
         with dropout_off(module.network):  # pyright: ignore

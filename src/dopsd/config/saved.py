@@ -1,11 +1,10 @@
-"""The config that a run leaves behind, and how a later command takes it up: to resume, or to evaluate."""
+"""The config that a run leaves behind, and how a later command takes it up."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
 from hydra.conf import HydraConf
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -14,40 +13,42 @@ from dopsd.config.errors import UserError
 
 CONFIG = "config.yaml"
 RESUME_POINT = "resume.ckpt"
+WEIGHTS = "weights"
 _FREE_ON_RESUME = ("resume", "max_steps", "trainer")
 _TRUSTED = ("dopsd.", "lightning.", "torch.optim.")
-_OF_THE_MODEL = ("model", "lora", "lora_r", "lora_alpha", "lora_dropout")
-_OF_DECODING = ("remasking", "threshold", "end_of_text", "cfg_scale", "cache")
-_OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
-_OF_AN_EVALUATION = (
-    "checkpoint weights split temperature seed greedy name eval_limit eval_batch_size trainer paths debug"
-)
-_OF_ANY_PROBE = (*_OF_AN_EVALUATION.split(), "probe", "max_attempts", "rollout", "parity")
-_READ_BY = {
-    "an evaluation": (*_OF_THE_MODEL, *_OF_THE_TASK, *_OF_DECODING, *_OF_AN_EVALUATION.split()),
-    "probe=toy_verification": (*_OF_THE_MODEL, *_OF_THE_TASK, *_OF_ANY_PROBE),
-    "probe=overlap": (*_OF_THE_MODEL, *_OF_THE_TASK, *_OF_ANY_PROBE, "rho", "topk", "objective", "learning"),
-}
 
 
 def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
     """What a command really asks for, with the arms and overrides that led to it under `command`.
 
-    Raises UserError for what a resumed run or an evaluation cannot take.
+    Raises UserError for what a resumed run cannot take.
     """
-    overrides = [str(override) for override in OmegaConf.to_container(hydra.overrides.task, resolve=False)]  # pyright: ignore
+    overrides = typed_overrides(hydra)
     if config.resume is not None:
         return _resumed(config, overrides)
-    arms = {group: arm for group, arm in hydra.runtime.choices.items() if not group.startswith("hydra")}
-    config = copy.deepcopy(config)
-    if "checkpoint" in config:
-        probe = arms.get("probe")
-        _refuse_unread(overrides, f"probe={probe}" if probe else "an evaluation")
-        config, of_the_run = _evaluated(config, overrides, "probe" if probe else "evaluate")
-        arms |= of_the_run
+    return with_command(copy.deepcopy(config), chosen_arms(hydra), overrides)
+
+
+def with_command(config: DictConfig, arms: Mapping[str, str], overrides: Sequence[str]) -> DictConfig:
+    """The config, changed: the arms and overrides that led to it stand under `command`."""
     with open_dict(config):
-        config.command = {"arms": arms, "overrides": overrides}
+        config.command = {"arms": dict(arms), "overrides": list(overrides)}
     return config
+
+
+def chosen_arms(hydra: HydraConf | DictConfig) -> dict[str, str]:
+    """The arm of every group, but for Hydra's own."""
+    return {group: arm for group, arm in hydra.runtime.choices.items() if not group.startswith("hydra")}
+
+
+def typed_overrides(hydra: HydraConf | DictConfig) -> list[str]:
+    """The overrides as they were typed, `${...}` included."""
+    return [str(override) for override in OmegaConf.to_container(hydra.overrides.task, resolve=False)]  # pyright: ignore
+
+
+def key_of(override: str) -> str:
+    """The key that an override sets."""
+    return override.lstrip("+~").partition("=")[0]
 
 
 def written_out(config: DictConfig) -> DictConfig:
@@ -78,7 +79,7 @@ def read_saved(directory: Path, key: str) -> DictConfig:
 def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """The run's own config; only its end and the hardware can be changed."""
     for override in overrides:
-        if _key(override).partition(".")[0] not in _FREE_ON_RESUME:
+        if key_of(override).partition(".")[0] not in _FREE_ON_RESUME:
             raise UserError(
                 f"{override}: a resumed run keeps its settings, only max_steps and trainer can be given"
             )
@@ -88,7 +89,7 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
         raise UserError(
             f"resume={directory}: the run has not reached its first {RESUME_POINT}, start it anew"
         )
-    if any(_key(override) == "max_steps" for override in overrides):
+    if any(key_of(override) == "max_steps" for override in overrides):
         saved.max_steps = saved.method.max_steps = config.max_steps
         saved.command.overrides.append(f"max_steps={config.max_steps}")
     _change_hardware(saved, config, overrides)
@@ -97,41 +98,12 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 
 def _change_hardware(saved: DictConfig, config: DictConfig, overrides: Sequence[str]) -> None:
-    typed = [override for override in overrides if _key(override).partition(".")[0] == "trainer"]
-    if any(_key(override) == "trainer" for override in typed):
+    typed = [override for override in overrides if key_of(override).partition(".")[0] == "trainer"]
+    if any(key_of(override) == "trainer" for override in typed):
         saved.trainer = config.trainer
-    for key in map(_key, typed):
+    for key in map(key_of, typed):
         OmegaConf.update(saved, key, OmegaConf.select(config, key))
     saved.command.overrides.extend(typed)
-
-
-def _refuse_unread(overrides: Sequence[str], reader: str) -> None:
-    for override in overrides:
-        if _key(override).partition(".")[0] not in _READ_BY[reader]:
-            raise UserError(f"{override}: {reader} does not read it")
-
-
-def _evaluated(config: DictConfig, overrides: Sequence[str], entry: str) -> tuple[DictConfig, dict[str, str]]:
-    """The config with everything from the checkpoint's run that was not typed, and the arms of that run."""
-    typed = [_key(override) for override in overrides]
-    if config.checkpoint is None:
-        return config, {}
-    saved = read_saved(Path(config.checkpoint), "checkpoint")
-    arms = {group: saved.command.arms[group] for group in ("model", "lora", "task") if group not in typed}
-    config = compose(entry, [*(f"{group}={arm}" for group, arm in arms.items()), *overrides])
-    for key in (*_OF_THE_MODEL, *(() if "task" in typed else _OF_THE_TASK)):
-        if key not in typed:
-            _take_over(config, saved, key, [t for t in typed if t.startswith(f"{key}.")])
-    return config, arms
-
-
-def _take_over(config: DictConfig, saved: DictConfig, key: str, typed: Sequence[str]) -> None:
-    """The saved value of a key, with what was typed inside it."""
-    given = {inner: OmegaConf.select(config, inner) for inner in typed}
-    with open_dict(config):
-        config[key] = saved[key]
-        for inner, value in given.items():
-            OmegaConf.update(config, inner, value)
 
 
 def _resolve(node: DictConfig | ListConfig) -> None:
@@ -151,7 +123,3 @@ def _targets(node: Any) -> Iterator[Any]:
         yield from (value for key, value in node.items() if key == "_target_")
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
         yield from _targets(child)
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]

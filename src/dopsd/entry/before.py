@@ -18,7 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dopsd import ranks
 from dopsd.config.errors import UserError
-from dopsd.config.saved import planned
+from dopsd.config.probed import probed
+from dopsd.config.rows import rows_of
+from dopsd.config.saved import planned, typed_overrides
 from dopsd.entry.composing import explain, refuse_unknown_appended
 
 if TYPE_CHECKING:
@@ -75,16 +77,24 @@ def _explained(config_name: str) -> Iterator[None]:
         raise UserError(explain(error, sys.argv[1:], config_name)) from error
 
 
-def _check(config: DictConfig, config_name: str) -> "Hardware":
+def _check(config: DictConfig, config_name: str) -> "Hardware | None":
     from dopsd.job.plan import Plan  # noqa: PLC0415  (heavy; not needed for --help or a misspelt key)
 
-    refuse_unknown_appended(config, _typed(config), config_name)
-    return Plan.of(planned(config, config.hydra)).hardware
+    refuse_unknown_appended(config, typed_overrides(config.hydra), config_name)
+    match config_name:
+        case "evaluate":
+            asked = list(rows_of(config, config.hydra).values())
+        case "probe":
+            asked = [probed(config, config.hydra)]
+        case _:
+            asked = [planned(config, config.hydra)]
+    plans = [Plan.of(each) for each in asked]
+    return plans[0].hardware if plans else None
 
 
-def _agree_on_directory(hardware: "Hardware", config: DictConfig, key: str) -> None:
+def _agree_on_directory(hardware: "Hardware | None", config: DictConfig, key: str) -> None:
     """Processes that torchrun or srun has started take the directory of the first: the time in its name differs."""
-    if not hardware.is_launched or hardware.processes == 1:
+    if hardware is None or not hardware.is_launched or hardware.processes == 1:
         return
     hardware.join()
     directory = ranks.of_first(str(OmegaConf.select(config, key)))
@@ -113,12 +123,7 @@ def _name_jobs_by_what_differs(config: DictConfig) -> None:
 
 def _parsed(config: DictConfig) -> list[Override]:
     fixed = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    return OverridesParser.create().parse_overrides([*fixed, *_typed(config)])
-
-
-def _typed(config: DictConfig) -> list[str]:
-    """The overrides as they were typed, `${...}` included."""
-    return OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # pyright: ignore
+    return OverridesParser.create().parse_overrides([*fixed, *typed_overrides(config.hydra)])
 
 
 def _claim(config: DictConfig, key: str) -> None:

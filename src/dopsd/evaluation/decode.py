@@ -13,7 +13,7 @@ from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.sampler import BlockSampler, Denoiser
 from dopsd.evaluation.interval import Interval
-from dopsd.task import Example, Task
+from dopsd.task import Example, Task, VerdictWord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,23 +23,42 @@ class Sample:
     id: str
     prompt: str
     response: str
-    accepted: bool
+    verdict: VerdictWord
     score: float
     extras: Mapping[str, float] = field(default_factory=dict)
     tokens: int
     forwards: int
+    attempt: int = 0
+
+    @property
+    def correct(self) -> bool:
+        """Whether it counts in the accuracy."""
+        return self.verdict == "correct"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """All answers of one evaluation, in the order of the examples."""
+    """All answers of one evaluation, in the order of the examples, those to one example side by side."""
 
     samples: list[Sample]
 
     @property
+    def problems(self) -> dict[str, list[bool]]:
+        """Which samples of each example are correct, by its id."""
+        found: dict[str, list[bool]] = {}
+        for sample in self.samples:
+            found.setdefault(sample.id, []).append(sample.correct)
+        return found
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share of correct samples of each example, by its id."""
+        return {identity: sum(right) / len(right) for identity, right in self.problems.items()}
+
+    @property
     def accuracy(self) -> Interval:
-        """Share of accepted answers with its interval."""
-        return Interval.of(sum(s.accepted for s in self.samples), len(self.samples))
+        """Share of correct answers with its interval; of n examples, however many samples each has."""
+        return Interval.of_problems(list(self.shares.values()))
 
 
 def evaluate(
@@ -50,45 +69,57 @@ def evaluate(
     chat: Chat,
     sampler: BlockSampler,
     batch_size: int,
+    attempts: int = 1,
     seed: int,
     device: torch.device | str = "cpu",
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
-    """Decode every example once, `batch_size` at a time, short prompts first; the next enters when one is done.
+    """Decode every example `attempts` times, short prompts first; the next answer enters when one is done.
 
-    `on_progress` hears how many were done.
+    `batch_size` answers are decoded at once; `on_progress` hears how many were done.
     """
     encoded = [chat.encode_prompt(example.prompt) for example in examples]
-    by_length = sorted(range(len(examples)), key=lambda i: len(encoded[i]))
+    places = [(i, attempt) for i in range(len(examples)) for attempt in range(attempts)]
+    by_length = sorted(places, key=lambda place: len(encoded[place[0]]))
+    keys = torch.stack([keys_of(examples, seed, device, attempt) for attempt in range(attempts)])
+    rows, tries = torch.tensor(by_length, device=device).T
     trajectory = sampler.sample(
         denoiser,
-        Prompts.pad([encoded[i] for i in by_length], chat.special.eos_id, device),
-        keys_of([examples[i] for i in by_length], seed, device),
+        Prompts.pad([encoded[i] for i, _ in by_length], chat.special.eos_id, device),
+        keys[tries, rows],
         chat.special,
         at_once=batch_size,
         on_progress=on_progress,
     )
     lengths, steps = trajectory.lengths(chat.special.end_ids).tolist(), trajectory.steps.tolist()
-    answers = zip(chat.responses(trajectory.tokens), lengths, steps, strict=True)
-    samples = {i: _graded(task, examples[i], *answer) for i, answer in zip(by_length, answers, strict=True)}
-    return Evaluation(samples=[samples[i] for i in range(len(examples))])
+    answers = zip(by_length, chat.responses(trajectory.tokens), lengths, steps, strict=True)
+    samples = {
+        (i, attempt): _graded(task, examples[i], response, tokens, forwards, attempt=attempt)
+        for (i, attempt), response, tokens, forwards in answers
+    }
+    return Evaluation(samples=[samples[place] for place in places])
 
 
-def keys_of(examples: Sequence[Example], seed: int, device: torch.device | str) -> Int[Tensor, "B"]:
+def keys_of(
+    examples: Sequence[Example], seed: int, device: torch.device | str, attempt: int = 0
+) -> Int[Tensor, "B"]:
     """Random streams that belong to the examples' ids, not to their place in a batch."""
     digests = (blake2b(example.id.encode(), digest_size=8).digest() for example in examples)
-    return example_keys(seed, [int.from_bytes(digest, "big") for digest in digests], device=device)
+    return example_keys(seed, [int.from_bytes(digest, "big") for digest in digests], attempt, device)
 
 
-def _graded(task: Task, example: Example, response: str, tokens: int, forwards: int) -> Sample:
+def _graded(
+    task: Task, example: Example, response: str, tokens: int, forwards: int, *, attempt: int
+) -> Sample:
     verdict = task.verdict(example, response)
     return Sample(
         id=example.id,
         prompt=example.prompt,
         response=response,
-        accepted=verdict.accepted,
+        verdict=verdict.word,
         score=verdict.score,
         extras=verdict.extra,
         tokens=tokens,
         forwards=forwards,
+        attempt=attempt,
     )

@@ -3,33 +3,39 @@
 import logging
 import warnings
 
-from dopsd.job.chosen import Chosen, circumstances, report
+from dopsd.job.chosen import Chosen
 from dopsd.job.curve import draw_curve
 from dopsd.job.display import Display
+from dopsd.job.evaluating import Asked, Rows
 from dopsd.job.examiner import Examiner
 from dopsd.job.fitting import Fitted, fit
 from dopsd.job.hardware import Hardware
 from dopsd.job.plan import Plan
-from dopsd.job.probing import prepare_probe, run_probe
+from dopsd.job.probing import circumstances, prepare_probe, run_probe
+from dopsd.job.reporting import Wanted, compare, leave_report
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.student import Student
 from dopsd.job.summary import Tested, summarise, test_weights, title_of, versions
 
 __all__ = [
+    "Asked",
     "Chosen",
     "Display",
     "Examiner",
     "Fitted",
     "Hardware",
     "Plan",
+    "Rows",
     "RunDirectory",
     "Student",
     "Tested",
+    "Wanted",
     "circumstances",
+    "compare",
     "draw_curve",
     "fit",
+    "leave_report",
     "prepare_probe",
-    "report",
     "run_probe",
     "summarise",
     "test_weights",

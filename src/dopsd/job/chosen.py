@@ -1,16 +1,14 @@
-"""What an evaluation looks at: whose weights, on which split."""
+"""What an evaluation or a probe looks at: whose weights, on which split, how often."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal, Self
 
 from omegaconf import DictConfig
+from pydantic import Field
 
 from dopsd.config.build import prepare_top_level
 from dopsd.config.errors import UserError
-from dopsd.evaluation.decode import Evaluation
 from dopsd.job.run_directory import RunDirectory
-from dopsd.job.summary import versions
 from dopsd.setting import setting
 from dopsd.task import Split
 
@@ -24,7 +22,7 @@ class Chosen:
     split: Split
 
     @classmethod
-    def of(cls, config: DictConfig) -> "Chosen":
+    def of(cls, config: DictConfig) -> Self:
         """Raises UserError for a wrong value, or where the run has no such weights."""
         chosen = prepare_top_level(config, cls)()
         if chosen.directory is not None and not chosen.directory.is_dir():
@@ -42,28 +40,15 @@ class Chosen:
         return self.weights if self.checkpoint else "model"
 
 
-def report(config: DictConfig, chosen: Chosen, evaluation: Evaluation) -> dict[str, Any]:
-    """What evaluation.json holds."""
-    samples = evaluation.samples
-    return {
-        **circumstances(config, chosen),
-        **asdict(evaluation.accuracy),
-        "mean_score": sum(sample.score for sample in samples) / len(samples),
-        "mean_tokens": sum(sample.tokens for sample in samples) / len(samples),
-        "mean_forwards": sum(sample.forwards for sample in samples) / len(samples),
-        "versions": versions(),
-    }
+@setting
+class ChosenSamples(Chosen):
+    """The same for a row of an evaluation, with the number of samples of each example; raises ValueError."""
 
+    samples: Annotated[int, Field(ge=1)]
+    temperature: float
 
-def circumstances(config: DictConfig, chosen: Chosen) -> dict[str, Any]:
-    """What was looked at, and with which settings."""
-    return {
-        "task": config.command.arms.task,
-        "model": config.command.arms.model,
-        "overrides": list(config.command.overrides),
-        **{key: getattr(chosen, key) for key in ("checkpoint", "weights", "split")},
-        **{
-            key: config[key]
-            for key in ("gen_length", "block_length", "denoising_steps", "temperature", "seed")
-        },
-    }
+    def __post_init__(self) -> None:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"samples={self.samples} needs a temperature above 0: at temperature=0 they would all be the same"
+            )

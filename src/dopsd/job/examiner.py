@@ -1,15 +1,15 @@
-"""Held-out accuracy during a job: the same examples, decoded greedily, with a progress bar."""
+"""Held-out accuracy during a job: the same examples, decoded in the same way, with a progress bar."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dopsd import ranks
 from dopsd.evaluation.decode import Evaluation, evaluate
+from dopsd.job.context import fitting
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
 from dopsd.job.student import Student
 from dopsd.model import dropout_off, in_step
-from dopsd.task import Example, Split
+from dopsd.task import Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,13 +19,13 @@ class Examiner:
     plan: Plan
     display: Display
 
-    def __call__(self, student: Student, split: Split, title: str) -> Evaluation:
-        """Decodes one split (or its first `eval_limit` examples), a part on each rank, and shows the accuracy."""
-        examples = self._examples(split)
+    def __call__(self, student: Student, split: Split, title: str, *, samples: int = 1) -> Evaluation:
+        """Decodes one split, each example as often as asked, a part on each rank, and shows the accuracy."""
+        examples = fitting(self.plan, split, student.chat.tokenizer, context=student.context)
         mine = examples[ranks.this() :: ranks.count()]
         network = student.network
         with (
-            self.display.bar(title, len(mine)) as advance,
+            self.display.bar(title, samples * len(mine)) as advance,
             dropout_off(network),
             in_step(network) as denoiser,
         ):
@@ -36,13 +36,12 @@ class Examiner:
                 chat=student.chat,
                 sampler=self.plan.greedy,
                 batch_size=self.plan.settings.eval_batch_size,
+                attempts=samples,
                 seed=self.plan.settings.seed,
                 device=self.plan.device,
                 on_progress=advance,
             )
-        evaluation = Evaluation(samples=ranks.dealt_back(part.samples))
+        of_examples = [part.samples[i : i + samples] for i in range(0, len(part.samples), samples)]
+        evaluation = Evaluation(samples=[it for group in ranks.dealt_back(of_examples) for it in group])
         self.display.say(f"{title}: {evaluation.accuracy}")
         return evaluation
-
-    def _examples(self, split: Split) -> Sequence[Example]:
-        return self.plan.task.examples(split)[: self.plan.settings.eval_limit]

@@ -28,6 +28,7 @@ class Fitted:
     """What training leaves besides the weights."""
 
     optimizer_steps: int
+    last_step: int
     history: Sequence[Checked]
     best_step: int
     measures: Measures
@@ -53,6 +54,7 @@ def fit(
             evaluate_dev=lambda: examiner(student, "dev", f"dev, step {bar.step}"),
             every=settings.eval_every,
             best_directory=run.weights("best"),
+            patience=settings.early_stopping,
         )
         callbacks = [measures, bar, held_out, resume_point]
         trainer = plan.make_trainer(callbacks=callbacks, logger=_loggers(plan, run, config))
@@ -61,6 +63,7 @@ def fit(
     student.network.to(plan.device)  # Lightning takes it back to the CPU
     return Fitted(
         optimizer_steps=trainer.global_step,
+        last_step=held_out.history[-1].step,
         history=held_out.history,
         best_step=held_out.best.step,
         measures=measures,

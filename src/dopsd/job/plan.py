@@ -1,10 +1,10 @@
 """A run as it is planned: everything cheap is built and checked, everything slow waits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import lightning as L
 import torch
@@ -18,7 +18,7 @@ from dopsd.job.hardware import Hardware
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
 from dopsd.setting import setting
-from dopsd.task import Task
+from dopsd.task import Example, Split, Task
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 
@@ -33,6 +33,8 @@ class Settings:
     eval_every: AtLeastOne
     eval_batch_size: AtLeastOne
     eval_limit: AtLeastOne | None
+    long_prompts: Literal["refuse", "skip"]
+    early_stopping: AtLeastOne | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,10 @@ class Plan:
     def device(self) -> torch.device:
         """Where this process puts the network."""
         return self.hardware.device
+
+    def examples(self, split: Split) -> Sequence[Example]:
+        """What is evaluated of a split: its first `eval_limit` examples."""
+        return self.task.examples(split)[: self.settings.eval_limit]
 
     def make_trainer(self, **given: object) -> L.Trainer:
         """The trainer without what this project does in its own way."""

@@ -1,5 +1,7 @@
 """A probe in a job: whose weights, which prompts."""
 
+from typing import Any
+
 from omegaconf import DictConfig
 
 from dopsd.config.build import build
@@ -45,3 +47,17 @@ def run_probe(probe: Probe, base: Student, chosen: Chosen, display: Display) -> 
             return probe.run(subject)
         except NothingFoundError as error:
             raise UserError(f"split={chosen.split}: {error}") from error
+
+
+def circumstances(config: DictConfig, chosen: Chosen) -> dict[str, Any]:
+    """What was looked at, and with which settings."""
+    return {
+        "task": config.command.arms.task,
+        "model": config.command.arms.model,
+        "overrides": list(config.command.overrides),
+        **{key: getattr(chosen, key) for key in ("checkpoint", "weights", "split")},
+        **{
+            key: config[key]
+            for key in ("gen_length", "block_length", "denoising_steps", "temperature", "seed")
+        },
+    }

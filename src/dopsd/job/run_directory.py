@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dopsd import ranks
 from dopsd.config.errors import Interrupted, UserError
-from dopsd.config.saved import CONFIG, RESUME_POINT, written_out
+from dopsd.config.saved import CONFIG, RESUME_POINT, WEIGHTS, written_out
 from dopsd.evaluation.decode import Sample
 from dopsd.evaluation.interval import Interval
 
@@ -52,7 +52,7 @@ class RunDirectory:
 
     def weights(self, which: str) -> Path:
         """The `best` (on dev) or the `final` weights."""
-        return self.path / "weights" / which
+        return self.path / WEIGHTS / which
 
     def write(self, name: str, text: str) -> None:
         """A text file that is there as a whole or not at all."""

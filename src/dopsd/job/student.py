@@ -32,6 +32,11 @@ class Student:
         network = model if plan.lora is None else plan.lora(model=model)
         return cls(network=_placed(network, plan), chat=Chat(tokenizer=tokenizer, special=special), plan=plan)
 
+    @property
+    def context(self) -> int:
+        """The tokens that prompt and answer may have together."""
+        return self.network.config.max_sequence_length
+
     def method(self) -> Method:
         """The training method, for this student as it is now."""
         return self.plan.method(network=self.network, chat=self.chat, task=self.plan.task)

@@ -1,22 +1,18 @@
 """summary.json: a run in figures."""
 
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from omegaconf import DictConfig
 
-from dopsd import __version__
 from dopsd.evaluation.interval import Interval
 from dopsd.job.examiner import Examiner
 from dopsd.job.fitting import Fitted
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.student import Student
 from dopsd.memory import peak_memory_gb
-
-_PACKAGES = ("torch", "lightning", "transformers", "peft", "hydra-core")
+from dopsd.report.manifest import versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +32,7 @@ def test_weights(
 ) -> tuple[Tested, Tested]:
     """The best weights (chosen on dev) and the final ones, each scored on test; final weights and samples are saved."""
     student.save(run.weights("final"))
-    last = student.plan.settings.max_steps
+    last = fitted.last_step
     evaluation = examiner(student, "test", f"final (step {last}), test")
     run.write_samples(evaluation.samples)
     final = Tested(step=last, accuracy=evaluation.accuracy)
@@ -61,6 +57,7 @@ def summarise(
         "seed": config.seed,
         "optimizer_steps": fitted.optimizer_steps,
         "training_steps": final.step,
+        "stopped_early": final.step < config.max_steps,
         "completions": fitted.measures.completions,
         "base": asdict(base),
         "best": best.as_dict(),
@@ -77,15 +74,3 @@ def title_of(config: DictConfig) -> str:
     """A run in one line: what it was and what was changed."""
     arms = config.command.arms
     return " ".join([f"{arms.method}, {arms.model}, {arms.task}", *config.command.overrides])
-
-
-def versions() -> dict[str, str]:
-    """Of this project, of Python and of what numbers depend on."""
-    return {"dopsd": __version__, "python": platform.python_version(), **{p: _version(p) for p in _PACKAGES}}
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

@@ -6,7 +6,7 @@ from dopsd.task.gsm_symbolic import GSMSymbolic
 from dopsd.task.math500 import Math500
 from dopsd.task.mixture import EmbeddedMixture
 from dopsd.task.sudoku import Sudoku
-from dopsd.task.task import SPLITS, Example, Split, Task, Verdict
+from dopsd.task.task import SPLITS, Example, Split, Task, Verdict, VerdictWord
 
 __all__ = [
     "GSM8K",
@@ -20,4 +20,5 @@ __all__ = [
     "Sudoku",
     "Task",
     "Verdict",
+    "VerdictWord",
 ]

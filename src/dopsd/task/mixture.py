@@ -1,6 +1,7 @@
 """The text the embedded model is taught on: two puzzles, each answered by habit tersely or worked out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import overload
 
@@ -59,8 +60,7 @@ class EmbeddedMixture(Task):
         """The verdict of the task the example comes from, with its score also under that task's name."""
         task = {"countdown": self.countdown, "sudoku": self.sudoku}[example.id.partition("/")[0]]
         verdict = task.verdict(example, response)
-        extra = {**verdict.extra, task.name: verdict.score}
-        return Verdict(accepted=verdict.accepted, score=verdict.score, extra=extra)
+        return replace(verdict, extra={**verdict.extra, task.name: verdict.score})
 
     def sample(self, index: int) -> Example:
         """Sample number `index`, drawn from the seed and the index alone."""

@@ -1,6 +1,7 @@
 """4x4 Sudoku: complete the grid."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from dopsd.task.grading.gold import sudoku_gold
@@ -70,9 +71,9 @@ class Sudoku(RowTask):
 
     def verdict(self, example: Example, response: str) -> Verdict:
         """Accepted from `accept_score` on; `extra` has exact solve and cell accuracy over the blanks."""
-        extra = GRADERS[self.name].verdict(self.grader, example.gold, response).extra
-        score = extra[self.score]
-        return Verdict(accepted=score >= self.accept_score, score=score, extra=extra)
+        verdict = GRADERS[self.name].verdict(self.grader, example.gold, response)
+        score = verdict.extra[self.score]
+        return replace(verdict, accepted=score >= self.accept_score, score=score)
 
     def gold(self, row: Row) -> SudokuGold:
         """The puzzle and one solution."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Split = Literal["train", "dev", "test"]
+VerdictWord = Literal["correct", "wrong", "no_answer"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
@@ -21,11 +22,20 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether a response counts as right, its score in 0..1, and figures that only this task has."""
+    """Whether a response counts as right, its score in 0..1, and figures that only this task has.
+
+    `answered` says whether the grader found anything in the response that it could take for an answer.
+    """
 
     accepted: bool
     score: float
     extra: dict[str, float] = field(default_factory=dict)
+    answered: bool = True
+
+    @property
+    def word(self) -> VerdictWord:
+        """What the verdict is in one word; an accuracy is the share of `correct`."""
+        return "correct" if self.accepted else "wrong" if self.answered else "no_answer"
 
 
 class Task(ABC):

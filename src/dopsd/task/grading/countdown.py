@@ -12,6 +12,7 @@ from dopsd.task.task import Verdict
 
 WRONG = Verdict(accepted=False, score=0.0)
 RIGHT = Verdict(accepted=True, score=1.0)
+NO_ANSWER = Verdict(accepted=False, score=0.0, answered=False)
 _OPERATORS = (("\\div", "/"), ("\\times", "*"), ("\\cdot", "*"))
 _ARITHMETIC = "0123456789+-*/() "
 _EQUATION = re.compile(r"[0-9+\-*/() ]=[0-9. ]")
@@ -30,8 +31,11 @@ class CountdownGold:
 
 def strict(gold: CountdownGold, response: str) -> Verdict:
     """Judge the last answer by exact rational arithmetic."""
+    answer = read_answer(response)
+    if not answer:
+        return NO_ANSWER
     try:
-        result = evaluate(read_answer(response) or "")
+        result = evaluate(answer)
     except ValueError:
         return WRONG
     right = (
@@ -48,6 +52,8 @@ def field(gold: CountdownGold, response: str) -> Verdict:
     if len(expression) > MAX_LENGTH:
         return WRONG
     numbers = [int(found) for found in _NUMBER.findall(expression)]
+    if not numbers:
+        return NO_ANSWER
     if sorted(numbers) != sorted(gold.numbers):
         return WRONG
     try:

@@ -35,21 +35,24 @@ class SudokuGold:
 
 def strict(gold: SudokuGold, response: str) -> Verdict:
     """Judge the last answer by the rules: any valid completion is right; `extra` has the share of blanks too."""
-    grid = _SEPARATORS.sub("", read_answer(response) or "")
+    answer = read_answer(response)
+    grid = _SEPARATORS.sub("", answer or "")
     if not _GRID.fullmatch(grid):
         exact = cells = 0.0
     else:
         exact = float(_is_completion(gold, grid))
         cells = exact or _cell_accuracy(gold, grid)
-    return Verdict(accepted=exact == 1, score=exact, extra={"exact": exact, "cells": cells})
+    extra = {"exact": exact, "cells": cells}
+    return Verdict(accepted=exact == 1, score=exact, extra=extra, answered=bool(answer))
 
 
 def field(gold: SudokuGold, response: str) -> Verdict:
     """Score the first answer, cut or filled up to 16 cells, by the share of blanks that agree with the solution."""
-    grid = "".join(_field_grid(without_tail(response))[:_MAX_ANSWER].split())[:CELLS].ljust(CELLS, "0")
+    answer = "".join(_field_grid(without_tail(response))[:_MAX_ANSWER].split())[:CELLS]
+    grid = answer.ljust(CELLS, "0")
     cells = _cell_accuracy(gold, grid)
     extra = {"exact": float(cells == 1), "cells": cells}
-    return Verdict(accepted=cells >= FIELD_ACCEPTS, score=cells, extra=extra)
+    return Verdict(accepted=cells >= FIELD_ACCEPTS, score=cells, extra=extra, answered=bool(answer))
 
 
 def constant_digit_accuracy(golds: Sequence[SudokuGold]) -> float:

@@ -1,0 +1,88 @@
+"""The rows of an evaluation: a config for each of the weights and each of the lengths that were asked for."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+
+from hydra.conf import HydraConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+
+from dopsd.config.errors import UserError
+from dopsd.config.of_the_run import OF_THE_MODEL, OF_THE_TASK, as_in_the_run, refuse_unread
+from dopsd.config.saved import chosen_arms, key_of, typed_overrides, with_command
+from dopsd.config.weights import weights_at
+
+_OF_AN_EVALUATION = (
+    "checkpoint weights split samples temperature seed greedy eval_limit eval_batch_size "
+    "long_prompts name trainer paths debug baseline compare html"
+)
+_OF_DECODING = ("remasking", "threshold", "end_of_text", "cfg_scale", "cache")
+READ_BY_EVALUATION = (*OF_THE_MODEL, *OF_THE_TASK, *_OF_DECODING, *_OF_AN_EVALUATION.split())
+_ROWS = "rows"
+
+
+def rows_of(config: DictConfig, hydra: HydraConf | DictConfig) -> dict[str, DictConfig]:
+    """One config a row, by the row's name (empty for the only one); none where reports are compared.
+
+    With a checkpoint, what was not typed is as it was in that run. Raises UserError for what cannot be evaluated.
+    """
+    overrides = typed_overrides(hydra)
+    refuse_unread(overrides, READ_BY_EVALUATION, "an evaluation")
+    if config.compare is not None:
+        return {}
+    return dict(_rows(config, chosen_arms(hydra), overrides))
+
+
+def put_together(rows: Mapping[str, DictConfig]) -> DictConfig:
+    """The first row with all of them inside, as text: one config that processes can be given."""
+    whole = copy.deepcopy(next(iter(rows.values())))
+    texts = {name: OmegaConf.to_yaml(row).replace("${", r"\${") for name, row in rows.items()}
+    with open_dict(whole):
+        whole[_ROWS] = [{"name": name, "text": text} for name, text in texts.items()]
+    return whole
+
+
+def taken_apart(config: DictConfig) -> dict[str, DictConfig]:
+    """The rows of a config that was put together."""
+    rows = {row.name: OmegaConf.create(row.text) for row in config[_ROWS]}
+    return {name: row for name, row in rows.items() if isinstance(row, DictConfig)}
+
+
+def _rows(
+    config: DictConfig, arms: dict[str, str], overrides: Sequence[str]
+) -> Iterator[tuple[str, DictConfig]]:
+    lengths = _lengths(config, overrides)
+    without_lengths = [override for override in overrides if key_of(override) != "gen_length"]
+    for weights in weights_at(config.checkpoint, config.weights):
+        of_the_run, arms_of_the_run = as_in_the_run("evaluate", weights.run, without_lengths)
+        of_the_run.checkpoint = None if weights.run is None else str(weights.run)
+        of_the_run.weights = weights.which
+        with_command(of_the_run, arms | arms_of_the_run, overrides)
+        for length in lengths:
+            row = copy.deepcopy(of_the_run)
+            if length is not None:
+                _set_length(row, length, overrides)
+            parts = (weights.name, f"gen_length={length}" if len(lengths) > 1 else "")
+            yield "/".join(filter(None, parts)), row
+
+
+def _lengths(config: DictConfig, overrides: Sequence[str]) -> list[object]:
+    """What was typed for gen_length, one or several; None for the usual length."""
+    if not any(key_of(override) == "gen_length" for override in overrides):
+        return [None]
+    lengths = list(config.gen_length) if isinstance(config.gen_length, ListConfig) else [config.gen_length]
+    if not lengths:
+        raise UserError("gen_length=[]: must be an integer of at least 1, or several")
+    return lengths
+
+
+def _set_length(row: DictConfig, length: object, overrides: Sequence[str]) -> None:
+    """A length, with the usual share of denoising steps unless their number was typed."""
+    if isinstance(length, int) and not any(key_of(override) == "denoising_steps" for override in overrides):
+        steps, rest = divmod(row.denoising_steps * length, row.gen_length)
+        if rest:
+            usual = f"{row.denoising_steps} steps for {row.gen_length} tokens"
+            raise UserError(
+                f"gen_length={length}: the usual {usual} are no whole number here, give denoising_steps"
+            )
+        row.denoising_steps = steps
+    row.gen_length = length

@@ -1,0 +1,139 @@
+"""An evaluation from its configs to its rows; a network that several rows share is loaded once."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from dopsd.config.errors import UserError
+from dopsd.config.rows import READ_BY_EVALUATION
+from dopsd.config.saved import key_of, read_saved, written_out
+from dopsd.evaluation.paired import Comparison
+from dopsd.job.chosen import ChosenSamples
+from dopsd.job.context import fitting_examples
+from dopsd.job.display import Display
+from dopsd.job.examiner import Examiner
+from dopsd.job.plan import Plan
+from dopsd.job.reporting import reading
+from dopsd.job.run_directory import RunDirectory
+from dopsd.job.student import Student
+from dopsd.report.manifest import fingerprint
+from dopsd.report.row import Repetition, Row
+from dopsd.task import Example
+
+_NOT_SETTINGS = ("seed", "name", "paths", "hydra", "resume")  # of a training that is repeated
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One row that is wanted, with the baseline's share of correct answers to each example."""
+
+    name: str
+    config: DictConfig
+    plan: Plan
+    chosen: ChosenSamples
+    examples: Sequence[Example]
+    baseline: Mapping[str, float] | None
+
+    @classmethod
+    def of(cls, name: str, config: DictConfig) -> "Asked":
+        """Raises UserError for what cannot be evaluated, or not be compared: no weights are read for it."""
+        plan, chosen = Plan.of(config), ChosenSamples.of(config)
+        asked = cls(
+            name=name,
+            config=config,
+            plan=plan,
+            chosen=chosen,
+            examples=fitting_examples(plan, chosen.split),
+            baseline=_baseline(config, name),
+        )
+        asked.compared(dict.fromkeys((example.id for example in asked.examples), 0.0))
+        return asked
+
+    @property
+    def title(self) -> str:
+        """Whose answers they are; the length has a column of its own."""
+        whose = self.name.removesuffix(f"gen_length={self.plan.greedy.gen_length}").strip("/")
+        return whose or self.chosen.title
+
+    def compared(self, shares: Mapping[str, float]) -> Comparison | None:
+        """The baseline and these shares of correct answers; raises UserError unless the ids are the same."""
+        if self.baseline is None:
+            return None
+        try:
+            return Comparison.of(self.baseline, shares)
+        except ValueError as error:
+            raise UserError(f"baseline={self.config.baseline}: {error}") from error
+
+
+class Rows:
+    """Evaluates what was asked for, one row after the other."""
+
+    def __init__(self, *, display: Display, directory: Path) -> None:
+        self._display, self._directory = display, directory
+        self._student: Student | None = None
+
+    def __call__(self, asked: Asked) -> Row:
+        """Load what is not there yet, decode, grade, and leave the config and the samples in the row's directory."""
+        run = RunDirectory.open(self._directory / asked.name, asked.config)
+        student = self._with_weights(asked)
+        examiner = Examiner(plan=asked.plan, display=self._display)
+        started = time.perf_counter()
+        title = f"{asked.title}, {asked.chosen.split}, gen_length={asked.plan.greedy.gen_length}"
+        evaluation = examiner(student, asked.chosen.split, title, samples=asked.chosen.samples)
+        seconds = time.perf_counter() - started
+        run.write_samples(evaluation.samples)
+        return Row(
+            name=asked.name,
+            title=asked.title,
+            evaluation=evaluation,
+            seconds=seconds,
+            left_out=len(asked.plan.examples(asked.chosen.split)) - len(asked.examples),
+            fingerprint=fingerprint(asked.examples),
+            arms=asked.config.command.arms,
+            settings=_settings(asked.config),
+            repetition=_repetition(asked),
+            comparison=asked.compared(evaluation.shares),
+        )
+
+    def _with_weights(self, asked: Asked) -> Student:
+        loaded, plan = self._student, asked.plan
+        if loaded is None or _network_of(loaded.plan) != _network_of(plan):
+            loaded = Student.load(plan)
+        self._student = replace(loaded, plan=plan)
+        directory = asked.chosen.directory
+        return self._student if directory is None else self._student.with_weights(directory)
+
+
+def _network_of(plan: Plan) -> tuple:
+    """What makes a network, before it is given the weights of a run."""
+    model = dict(plan.model.arguments)
+    if model.get("init") != "random":
+        model.pop("seed", None)
+    return model, None if plan.lora is None else plan.lora.arguments, plan.device
+
+
+def _baseline(config: DictConfig, name: str) -> Mapping[str, float] | None:
+    """The baseline's row of this name, or else the only one it has."""
+    if config.baseline is None:
+        return None
+    directory = Path(str(config.baseline))
+    return reading("baseline", directory / name if (directory / name).is_dir() else directory)
+
+
+def _settings(config: DictConfig) -> dict[str, Any]:
+    whole = cast(dict[str, Any], OmegaConf.to_container(written_out(config), resolve=True))
+    return {key: whole[key] for key in READ_BY_EVALUATION if key in whole}
+
+
+def _repetition(asked: Asked) -> Repetition | None:
+    """Which seed of which training and evaluation this is; None for a model as it is."""
+    if asked.chosen.checkpoint is None:
+        return None
+    saved = read_saved(Path(asked.chosen.checkpoint), "checkpoint")
+    typed = sorted(o for o in saved.command.overrides if key_of(o).partition(".")[0] not in _NOT_SETTINGS)
+    settings = (dict(saved.command.arms), typed, replace(asked.chosen, checkpoint=None), asked.plan.greedy)
+    return Repetition(of=repr(settings), seed=saved.seed)

@@ -1,0 +1,102 @@
+"""One row of a report: the figures of one evaluation."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+from typing import Any, get_args
+
+from dopsd.evaluation.decode import Evaluation, Sample
+from dopsd.evaluation.interval import Interval
+from dopsd.evaluation.paired import Comparison
+from dopsd.evaluation.pass_at_k import pass_at
+from dopsd.task import VerdictWord
+
+_BINS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repetition:
+    """One of several trainings: those with the same `of` differ by nothing but the seed."""
+
+    of: str
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """An evaluation with what it was asked for (`settings`, as JSON) and how long it took in seconds.
+
+    `left_out` counts prompts that were too long.
+    """
+
+    name: str
+    title: str
+    evaluation: Evaluation
+    seconds: float
+    left_out: int
+    fingerprint: str
+    arms: Mapping[str, str]
+    settings: Mapping[str, Any]
+    repetition: Repetition | None = None
+    comparison: Comparison | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row in evaluation.json."""
+        samples = self.evaluation.samples
+        return {
+            "name": self.name,
+            "title": self.title,
+            "task": self.arms["task"],
+            "model": self.arms["model"],
+            **{key: self.settings[key] for key in _SETTINGS_IN_FRONT},
+            **asdict(self.evaluation.accuracy),
+            "pass_at_k": {str(k): asdict(interval) for k, interval in self.pass_at_k.items()},
+            "mean_score": fmean(sample.score for sample in samples),
+            "extras": _means(samples),
+            "verdicts": {word: count for word, count in _counted(samples).items() if count},
+            "mean_tokens": fmean(sample.tokens for sample in samples),
+            "mean_forwards": fmean(sample.forwards for sample in samples),
+            "length_histogram": length_histogram([sample.tokens for sample in samples], self.gen_length),
+            "seconds": round(self.seconds, 3),
+            "samples_per_s": len(samples) / self.seconds,
+            "long_prompts_left_out": self.left_out,
+            "dataset": {"n": len(self.evaluation.problems), "fingerprint": self.fingerprint},
+            "comparison": None if self.comparison is None else asdict(self.comparison),
+            "settings": self.settings,
+        }
+
+    @property
+    def pass_at_k(self) -> dict[int, Interval]:
+        """pass@k with its interval, where there are several samples."""
+        problems = list(self.evaluation.problems.values())
+        return pass_at(problems) if len(problems[0]) > 1 else {}
+
+    @property
+    def gen_length(self) -> int:
+        """Tokens in the response canvas."""
+        return self.settings["gen_length"]
+
+
+_SETTINGS_IN_FRONT = (
+    *("checkpoint", "weights", "split", "gen_length", "block_length", "denoising_steps", "temperature"),
+    *("samples", "seed"),
+)
+
+
+def length_histogram(tokens: Iterable[int], gen_length: int) -> dict[str, Any]:
+    """Answers by length: bin i counts those of i * width to (i + 1) * width - 1 tokens."""
+    width = -(-(gen_length + 1) // _BINS)
+    counted = Counter(length // width for length in tokens)
+    return {"width": width, "counts": [counted[i] for i in range(gen_length // width + 1)]}
+
+
+def _counted(samples: Sequence[Sample]) -> dict[str, int]:
+    counted = Counter(sample.verdict for sample in samples)
+    return {word: counted[word] for word in get_args(VerdictWord)}
+
+
+def _means(samples: Sequence[Sample]) -> dict[str, float]:
+    """The means of the task's own figures, each over the answers that have it."""
+    names = dict.fromkeys(name for sample in samples for name in sample.extras)
+    return {name: fmean(s.extras[name] for s in samples if name in s.extras) for name in names}
