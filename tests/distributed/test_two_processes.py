@@ -36,7 +36,7 @@ def _half_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Countdown, "verdict", verdict)
 
 
-def command(*arguments: str, timeout_s: float = 120) -> Ran:
+def command(*arguments: str, timeout_s: float = 200) -> Ran:
     """A command in processes of its own."""
     ran = subprocess.run(
         [sys.executable, *arguments],
@@ -73,7 +73,9 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert {file.name for file in one.iterdir()} == {file.name for file in other.iterdir()}
 
 
-@pytest.mark.parametrize("trainer", [("trainer=ddp", "teacher_weights=ema"), ("trainer=fsdp",)])
+@pytest.mark.parametrize(
+    "trainer", [("trainer=ddp", "teacher_weights=ema"), ("trainer=fsdp",)], ids=lambda t: t[0]
+)
 def test_torchrun_trains_like_one_process_and_the_run_goes_on_in_one(
     trainer: tuple[str, ...],
     model: str,
