@@ -56,8 +56,10 @@ def evaluate(
 ) -> Evaluation:
     """Decode every example once, `batch_size` at a time, short prompts first; the next enters when one is done.
 
-    `on_progress` hears how many were done.
+    `on_progress` hears how many were done. No examples (a rank's part of very few) make an empty evaluation.
     """
+    if not examples:
+        return Evaluation(samples=[])
     encoded = [chat.encode_prompt(example.prompt) for example in examples]
     by_length = sorted(range(len(examples)), key=lambda i: len(encoded[i]))
     trajectory = sampler.sample(
