@@ -171,7 +171,7 @@ def test_low_precision_logits_are_compared_in_float32(name, beta, divergence):
     for options in ({}, {"vocab_top_k": 9}):
         low = plain(divergence, **options).compare(student, teacher)
         full = plain(divergence, **options).compare(student.float(), teacher.float())
-        for key, value in vars(low).items():
+        for key, value in low._asdict().items():
             assert value.dtype == torch.float32
             assert torch.equal(value, getattr(full, key))
 

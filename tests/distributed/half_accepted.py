@@ -10,7 +10,6 @@ def verdict(self: Countdown, example: object, response: str) -> Verdict:
     return Verdict(accepted=accepted, score=float(accepted))
 
 
-Countdown.verdict = verdict
-
 if __name__ == "__main__":
+    Countdown.verdict = verdict
     main()

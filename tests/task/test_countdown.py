@@ -161,7 +161,8 @@ def test_right_answers_are_accepted(expression):
     ],
 )
 def test_wrong_answers_are_refused(expression):
-    assert judge(GOLD, answer(expression)) == Verdict(accepted=False, score=0.0)
+    answered = expression != ""
+    assert judge(GOLD, answer(expression)) == Verdict(accepted=False, score=0.0, answered=answered)
 
 
 def test_operators_that_the_prompt_does_not_allow_are_refused():
