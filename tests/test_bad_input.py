@@ -45,6 +45,7 @@ TABLE = [
     ("early_stopping=0", "early_stopping=0: must be an integer of at least 1 or null"),
     ("seed=-1", "seed=-1: must be an integer of at least 0"),
     ("lr=fast", "lr=fast: must be a number above 0"),
+    ("task.test=100000", "task.test=100000: these settings give at most "),
     ("gradient_clip=0", "gradient_clip=0: must be a number above 0"),
     ("gradient_clip=nan", "gradient_clip=nan: must be a number above 0"),
     ("micro_batch_tokens=0", "micro_batch_tokens=0: must be "),
@@ -241,10 +242,19 @@ def test_a_teacher_that_reads_solutions_needs_them(
     monkeypatch.setattr(
         Countdown, "examples", lambda self, split: [replace(e, solution=None) for e in examples(self, split)]
     )
-    ran = run(capsys, "train", model, "model.init=random", "teacher=ar_prefix", "task.max_number=4")
+    ran = run(
+        capsys,
+        "train",
+        model,
+        "model.init=random",
+        "teacher=ar_prefix",
+        "task.max_number=4",
+        "task.dev=4",
+        "task.test=3",
+    )
     assert ran.err == "dopsd: teacher=ar_prefix: needs reference solutions, which task=countdown has not\n"
 
-    ran = run(capsys, "probe", model, "model.init=random", "probe=overlap", "task.max_number=4")
+    ran = run(capsys, "probe", model, "model.init=random", "probe=overlap", "task.max_number=4", "task.dev=4")
     assert ran.err.startswith(
         "dopsd: probe.ar_prefix: needs reference solutions, which task=countdown has not"
     )

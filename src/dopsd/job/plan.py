@@ -68,6 +68,7 @@ class Plan:
         )
         _check_share(plan, config)
         _check_sharding(plan)
+        _check_examples(plan, config)
         _check_solutions(plan)
         _check_checkpoint(plan.model)
         return plan
@@ -119,6 +120,15 @@ def _check_sharding(plan: Plan) -> None:
         raise UserError("teacher_weights=ema: trainer=fsdp has fixed and live")
     if plan.model.arguments.get("quantization") is not None:
         raise UserError("model.quantization: must be null with trainer=fsdp, which divides plain weights")
+
+
+def _check_examples(plan: Plan, config: DictConfig) -> None:
+    """The examples that will be wanted can be made or read."""
+    for split in (config.split,) if "split" in config else SPLITS:
+        try:
+            plan.task.examples(split)
+        except ValueError as error:
+            raise UserError(str(error)) from error
 
 
 def _check_solutions(plan: Plan) -> None:
