@@ -18,7 +18,7 @@ from dopsd.job.hardware import Hardware
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
 from dopsd.setting import setting
-from dopsd.task import Example, Split, Task
+from dopsd.task import SPLITS, Example, Split, Task
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 
@@ -124,7 +124,7 @@ def _check_sharding(plan: Plan) -> None:
 
 def _check_examples(plan: Plan, config: DictConfig) -> None:
     """The examples that will be wanted can be made or read."""
-    for split in (config.split,) if "split" in config else SPLITS:
+    for split in (config.split,) if config.get("split") in SPLITS else SPLITS:
         try:
             plan.task.examples(split)
         except ValueError as error:
