@@ -42,7 +42,8 @@ def read(file: Path) -> dict:
     summary = json.loads(file.read_text())
     with (file.parent / "metrics.csv").open() as lines:
         rows = [row for row in csv.DictReader(lines) if row.get("eval/accuracy")]
-    curve = [[int(float(row["step"])), float(row["eval/accuracy"])] for row in rows]
+    columns = ("eval/accuracy", "eval/low", "eval/high")
+    curve = [[int(float(row["step"])), *(float(row[column]) for column in columns)] for row in rows]
     return {**{key: summary[key] for key in KEYS}, "dev": curve}
 
 
@@ -66,18 +67,23 @@ def interval(part: dict) -> str:
 
 
 def draw(results: list[dict], file: Path) -> None:
-    """Dev accuracy of every run over training steps."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    """Dev accuracy of every run over training steps, with 95 % bands, and the test accuracy before training."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     for run in results:
-        axes.plot(*zip(*run["dev"], strict=True), marker="o", markersize=3, label=" ".join(run["overrides"]))
+        steps, accuracy, low, high = zip(*run["dev"], strict=True)
+        [line] = axes.plot(steps, accuracy, marker="o", markersize=3, label=" ".join(run["overrides"]))
+        axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+    axes.axhline(
+        results[0]["base"]["accuracy"], color="#555555", linestyle="--", label="before training (test)"
+    )
     axes.set_xlabel("training step")
-    axes.set_ylabel("dev accuracy")
+    axes.set_ylabel("dev accuracy, 95 % bands")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#e6e6e6")
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(file, dpi=150, format="png")
 
 

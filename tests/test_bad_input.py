@@ -46,6 +46,7 @@ TABLE = [
     ("seed=-1", "seed=-1: must be an integer of at least 0"),
     ("lr=fast", "lr=fast: must be a number above 0"),
     ("task.test=100000", "task.test=100000: these settings give at most "),
+    ("states_per_trajectory=0", "states_per_trajectory=0: must be "),
     ("gradient_clip=0", "gradient_clip=0: must be a number above 0"),
     ("gradient_clip=nan", "gradient_clip=nan: must be a number above 0"),
     ("micro_batch_tokens=0", "micro_batch_tokens=0: must be "),

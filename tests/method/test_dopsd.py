@@ -11,6 +11,7 @@ from small_run import DRAWS, NETWORK_SEED, NONE, SAMPLER, Study, assert_close, d
 
 from dopsd.diffusion import readout
 from dopsd.diffusion.sampler import BlockSampler
+from dopsd.distillation import state_sample
 from dopsd.distillation.clip import NoClip, PointwiseClip
 from dopsd.distillation.divergence import ForwardKL, Objective, ReverseKL
 from dopsd.distillation.supervision import StudentRanked
@@ -65,6 +66,32 @@ def test_logits_in_chunks_give_the_same_step(arm, monkeypatch):
     chunked = Study(dopsd(**ARMS[arm]))
     assert_close(chunked.gradients[0], whole.gradients[0])
     assert chunked.rows[-1] == pytest.approx(whole.rows[-1], rel=1e-4, abs=1e-6)
+
+
+def test_a_sample_of_one_state_a_trajectory_has_the_whole_loss_as_its_mean(monkeypatch):
+    whole = Study(dopsd(learning=Learning(learn_from="all")))
+    sampled = Learning(learn_from="all", states_per_trajectory=1)
+    losses, states = [], set()
+    for start in range(60):  # a multiple of every trajectory's number of states
+        number = (start + 0.5) / 60
+        monkeypatch.setattr(
+            state_sample,
+            "uniform",
+            lambda keys, number=number: torch.full_like(keys, number, dtype=torch.float64),
+        )
+        study = Study(dopsd(learning=sampled))
+        losses += study.logged("train/loss")
+        states |= set(study.logged("train/states"))
+    assert states == {float(len(DRAWS))}
+    assert sum(losses) / 60 == pytest.approx(whole.logged("train/loss")[0], rel=1e-4)
+
+
+def test_as_many_states_as_there_are_change_nothing():
+    whole, sampled = (
+        Study(dopsd(learning=Learning(learn_from="all", states_per_trajectory=number)))
+        for number in (None, 99)
+    )
+    assert_close(sampled.gradients[0], whole.gradients[0])
 
 
 def test_a_step_is_the_mean_of_the_steps_of_its_prompts():

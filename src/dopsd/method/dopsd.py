@@ -13,6 +13,7 @@ from dopsd import ranks
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import VisitedStates
 from dopsd.distillation.divergence import Comparison, Objective
+from dopsd.distillation.state_sample import times_counted
 from dopsd.distillation.supervision import Supervision
 from dopsd.distillation.targets import Targets
 from dopsd.distillation.teacher import Teacher, TeacherView
@@ -27,14 +28,26 @@ from dopsd.stream import Draw
 
 @setting
 class Learning:
-    """Which visited states become optimizer steps, and what their losses are averaged over (eq. 11, 12)."""
+    """Which visited states become optimizer steps, and what their losses are averaged over (eq. 11, 12).
+
+    `states_per_trajectory` takes a sample of each trajectory's states in place of all: the same loss on average, and
+    fewer forwards. Raises ValueError where it cannot be divided into the updates.
+    """
 
     learn_from: Literal["accepted", "all"] = "accepted"
     average_over: Literal["learned", "rollouts"] = "learned"
     over_positions: Literal["mean", "sum"] = "mean"
     over_states: Literal["visited", "steps"] = "visited"
     updates_per_rollout: Annotated[int, Field(ge=1)] = 1
+    states_per_trajectory: Annotated[int, Field(ge=1)] | None = None
     train_last_block: bool = True
+
+    def __post_init__(self) -> None:
+        if self.states_per_trajectory is not None and self.states_per_trajectory % self.updates_per_rollout:
+            raise ValueError(
+                f"states_per_trajectory={self.states_per_trajectory}: must be a multiple of "
+                f"updates_per_rollout={self.updates_per_rollout}"
+            )
 
 
 class DOPSD(Method):
@@ -71,9 +84,11 @@ class DOPSD(Method):
             view = self.teacher.view(states, shown[states.rollout], rollout.keys[states.rollout])
             has_supervision = self.supervision.count(states, view.revealed) > 0
             if has_supervision.any():
-                learnt.append(
-                    self._learn(states[has_supervision], view[has_supervision], prompts, len(batch))
-                )
+                supervised, seen = states[has_supervision], view[has_supervision]
+                weights = self._state_weights(supervised, len(batch))
+                weights = weights * self._times_counted(supervised, rollout)
+                kept = weights > 0
+                learnt.append(self._learn(supervised[kept], seen[kept], prompts, weights[kept]))
         if learnt:
             self.log_step({key: sum(each[key] for each in learnt) / len(learnt) for key in learnt[0]})
 
@@ -110,14 +125,14 @@ class DOPSD(Method):
             yield states[wanted & (part == chunk)]
 
     def _learn(
-        self, states: VisitedStates, view: TeacherView, prompts: Prompts, rollouts: int
+        self, states: VisitedStates, view: TeacherView, prompts: Prompts, weights: Float[Tensor, "S"]
     ) -> dict[str, float]:
         """One optimizer step on these states, in micro-batches that add up to the whole; returns what to log.
 
         Every rank knows all states, whoever sampled them, and takes an equal share of them, in equally many forwards.
         """
         mine, is_mine = ranks.equal_share(len(states))
-        weights = self._state_weights(states, rollouts)[mine] * is_mine.to(self.device)
+        weights = weights[mine] * is_mine.to(self.device)
         totals: list[Float[Tensor, "5"]] = []
         width = view.prompts.tokens.shape[1] + states.canvas.shape[1]
         parts = self.micro_batches(len(mine), width)
@@ -148,6 +163,13 @@ class DOPSD(Method):
             steps = self.rollout.sampler.denoising_steps / self.learning.updates_per_rollout
             return torch.full_like(states.step, 1.0 / (steps * trajectories), dtype=torch.float32)
         return 1.0 / (states_in[trajectory] * trajectories)
+
+    def _times_counted(self, states: VisitedStates, rollout: RolloutBatch) -> Float[Tensor, "S"]:
+        """1 for every state, or 0 and more where a sample of them stands for all."""
+        if self.learning.states_per_trajectory is None:
+            return torch.ones_like(states.step, dtype=torch.float32)
+        number = self.learning.states_per_trajectory // self.learning.updates_per_rollout
+        return times_counted(states.rollout, rollout.keys[states.rollout], number)
 
     def _losses(
         self,
