@@ -13,8 +13,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from setup import load_student
-from step import cpu_name
+from setup import cpu_name, load_student
 
 from dopsd.diffusion.trajectory import Trajectory
 

@@ -15,8 +15,7 @@ import torch
 from reference_evaluation import decode_reference
 from rich.console import Console
 from rich.table import Table
-from setup import load_student
-from step import cpu_name
+from setup import cpu_name, load_student
 
 from dopsd.chat import answer_tokens
 from dopsd.evaluation.decode import Evaluation, evaluate

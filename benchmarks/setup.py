@@ -1,6 +1,7 @@
 """Builds the method of a command line outside Lightning's loop, so that one step can be timed and inspected."""
 
 import json
+import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,3 +51,12 @@ def wide_vocabulary(directory: Path) -> str:
     config |= {"vocab_size": LLADA_VOCABULARY, "embedding_size": LLADA_VOCABULARY}
     (directory / "config.json").write_text(json.dumps(config))
     return str(directory)
+
+
+def cpu_name() -> str:
+    """What /proc/cpuinfo calls the processor, or what Python does."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
+    )

@@ -6,7 +6,6 @@ threads; each configuration runs in a process of its own so that its peak memory
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -16,10 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from ddp import two_processes
 from reference import gumbel_tokens, reference_step
 from rich.console import Console
 from rich.table import Table
-from setup import load, wide_vocabulary
+from setup import cpu_name, load, wide_vocabulary
 
 from dopsd.memory import peak_memory_gb
 from dopsd.method.dopsd import DOPSD
@@ -50,6 +50,7 @@ def main() -> None:
         "demo": compared(demo),
         "large_vocab": compared(wide),
         "shares": demo["dopsd"]["shares"],
+        "ddp2": two_processes(),
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
@@ -139,18 +140,9 @@ def show(results: dict) -> None:
             )
             table.add_row(name, way, rate, speedup, needed, memory_ratio, peak)
     Console().print(table)
-    Console().print(
-        "shares of a step: " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in results["shares"].items())
-    )
-
-
-def cpu_name() -> str:
-    """What /proc/cpuinfo calls the processor, or what Python does."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-    )
+    shares = ", ".join(f"{part} {100 * share:.0f} %" for part, share in results["shares"].items())
+    Console().print(f"shares of a demo step: {shares}")
+    Console().print(f"two processes: {100 * results['ddp2']['efficiency']:.0f} % of one with as many threads")
 
 
 if __name__ == "__main__":
