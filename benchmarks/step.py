@@ -139,7 +139,7 @@ def show(results: dict) -> None:
                 f"{entry[key][way]:.2f}" for key in ("trajectories_per_s", "step_memory_gb", "peak_memory_gb")
             )
             table.add_row(name, way, rate, speedup, needed, memory_ratio, peak)
-    Console().print(table)
+    Console(width=110).print(table)
     shares = ", ".join(f"{part} {100 * share:.0f} %" for part, share in results["shares"].items())
     Console().print(f"shares of a demo step: {shares}")
     Console().print(f"two processes: {100 * results['ddp2']['efficiency']:.0f} % of one with as many threads")
