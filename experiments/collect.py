@@ -11,6 +11,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from dopsd.figure import plain
+
 KEYS = (
     "task",
     "seed",
@@ -81,8 +83,7 @@ def draw(results: list[dict], file: Path) -> None:
     axes.set_ylabel("dev accuracy, 95 % bands")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#e6e6e6")
+    plain(axes)
     axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(file, dpi=150, format="png")
 

@@ -34,7 +34,7 @@ class KVCache:
         return self._of([(key[rows], value[rows]) for key, value in self._layers])
 
     @classmethod
-    def stacked(cls, parts: Sequence["KVCache"]) -> "KVCache":
+    def joined(cls, parts: Sequence["KVCache"]) -> "KVCache":
         """The rows of all parts, in their order."""
         layers = zip(*(part._layers for part in parts), strict=True)
         return cls._of(

@@ -58,9 +58,9 @@ class RolloutBatch:
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished try at one prompt."""
+    """A finished try at one prompt; `place` is that of its row among all that are finished."""
 
-    row: Rows
+    place: int
     response: str
     verdict: Verdict
 
@@ -94,10 +94,11 @@ class Rollout:
         decoding = self.sampler.decoding(denoiser, prompts, chat.special)
         answers: list[dict[int, Answer]] = [{} for _ in draws]
         started = [0] * len(draws)
+        finished: list[Rows] = []
 
         def keys_of(tries: Sequence[Try]) -> Int[Tensor, "B"]:
-            each = [example_keys(seed, [draws[t.prompt].number], t.attempt, device) for t in tries]
-            return torch.cat(each)
+            attempts = torch.tensor([t.attempt for t in tries], device=device)
+            return example_keys(seed, [draws[t.prompt].number for t in tries], attempts, device)
 
         while True:
             tries = self._next_tries(answers, started)
@@ -110,17 +111,18 @@ class Rollout:
                 decoding.step()
                 continue
             responses = chat.responses(self.sampler.trajectory(rows, chat.special).tokens)
-            for place, (t, response) in enumerate(zip(left, responses, strict=True)):
+            for place, (t, response) in enumerate(zip(left, responses, strict=True), sum(map(len, finished))):
                 verdict = task.verdict(draws[t.prompt].example, response)
-                row = rows[torch.tensor([place], device=device)]
-                answers[t.prompt][t.attempt] = Answer(row, response, verdict)
+                answers[t.prompt][t.attempt] = Answer(place, response, verdict)
+            finished.append(rows)
             decoding.drop([i for i, given in enumerate(answers) if self._needed(given) is not None])
         needed = [self._needed(given) or 0 for given in answers]
         kept = [
             max((given[k] for k in range(n)), key=_rank) for given, n in zip(answers, needed, strict=True)
         ]
+        places = torch.tensor([answer.place for answer in kept], device=device)
         return RolloutBatch(
-            trajectory=self.sampler.trajectory(Rows.stacked([answer.row for answer in kept]), chat.special),
+            trajectory=self.sampler.trajectory(Rows.joined(finished)[places], chat.special),
             keys=keys_of([Try(i) for i in range(len(draws))]),
             responses=[answer.response for answer in kept],
             verdicts=[answer.verdict for answer in kept],

@@ -44,12 +44,7 @@ def decode(network, chat: Chat, sampler: BlockSampler, batch_size: int, *, at_on
         prompts = Prompts.pad(encoded[batch], chat.special.eos_id)
         keys = keys_of(examples[batch], 1, "cpu")
         parts.append(sampler.sample(network, prompts, keys, chat.special, at_once=at_once))
-    return Trajectory(
-        tokens=torch.cat([part.tokens for part in parts]),
-        step_map=torch.cat([part.step_map for part in parts]),
-        steps=torch.cat([part.steps for part in parts]),
-        block_length=sampler.block_length,
-    )
+    return Trajectory.joined(parts)
 
 
 @pytest.mark.parametrize(

@@ -60,12 +60,12 @@ def test_columns_that_are_named_twice_change_nothing(network, canvas, left_paddi
 
 
 @torch.no_grad()
-def test_rows_of_a_cache_and_stacked_caches_are_those_of_their_rows(network, canvas, left_padding):
+def test_rows_of_a_cache_and_joined_caches_are_those_of_their_rows(network, canvas, left_padding):
     whole = KVCache()
     exact = network(canvas, left_padding, AT, cache=whole)
     order = torch.tensor([2, 0])
     picked = network(canvas[order], left_padding[order], AT[order], cache=whole.rows(order), active=AT[order])
     torch.testing.assert_close(picked, exact[order], rtol=0, atol=1e-5)
-    stacked = KVCache.stacked([whole.rows(torch.tensor([0])), whole.rows(torch.tensor([1, 2]))])
-    together = network(canvas, left_padding, AT, cache=stacked, active=AT)
+    joined = KVCache.joined([whole.rows(torch.tensor([0])), whole.rows(torch.tensor([1, 2]))])
+    together = network(canvas, left_padding, AT, cache=joined, active=AT)
     torch.testing.assert_close(together, exact, rtol=0, atol=1e-5)

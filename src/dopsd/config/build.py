@@ -36,6 +36,14 @@ def prepare(config: DictConfig, key: str) -> "Recipe | None":
     return Recipe(key, target, _arguments(config, key, target, names), config)
 
 
+def required(config: DictConfig, key: str) -> "Recipe":
+    """The same for a node that must not be null."""
+    recipe = prepare(config, key)
+    if recipe is None:
+        raise UserError(f"{key}=null: must be one of its arms")
+    return recipe
+
+
 def prepare_top_level(config: DictConfig, target: Callable) -> "Recipe":
     """The same for a class whose arguments are keys of the top level."""
     return Recipe("", target, _arguments(config, "", target, list(parameters_of(target))), config)

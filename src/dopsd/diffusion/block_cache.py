@@ -54,7 +54,7 @@ class BlockCache:
             caches.append(cache)
         keys = list(row_of)
         self._kept = [keys[row] for row in [*known, *fresh]]
-        self._cache = caches[0] if len(caches) == 1 else KVCache.stacked(caches)
+        self._cache = caches[0] if len(caches) == 1 else KVCache.joined(caches)
         return torch.cat(logits)[torch.tensor([*known, *fresh], device=at.device).argsort()]
 
     def _active(self, at: Int[Tensor, "B K"], width: int) -> Int[Tensor, "B Q"]:

@@ -35,7 +35,7 @@ class Rows:
         return Rows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @classmethod
-    def stacked(cls, parts: Sequence["Rows"]) -> "Rows":
+    def joined(cls, parts: Sequence["Rows"]) -> "Rows":
         """The rows of all parts, in their order."""
         return cls(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
@@ -66,7 +66,7 @@ class Decoding:
         """More tries, each with the row that it starts from."""
         assert len(tries) == len(rows)
         if tries:
-            self._hold([*self._tries, *tries], Rows.stacked([self._rows, rows]) if self._tries else rows)
+            self._hold([*self._tries, *tries], Rows.joined([self._rows, rows]) if self._tries else rows)
 
     def step(self) -> None:
         """One denoising step of every row."""

@@ -14,9 +14,15 @@ _RESOLUTION = 2.0**-52
 
 
 def example_keys(
-    seed: int, examples: Sequence[int], attempt: int = 0, device: torch.device | str = "cpu"
+    seed: int,
+    examples: Sequence[int],
+    attempt: int | Int[Tensor, "B"] = 0,
+    device: torch.device | str = "cpu",
 ) -> Int[Tensor, "B"]:
-    """The random stream of each (seed, example, attempt) as one 64-bit key; integers name the examples."""
+    """The random stream of each (seed, example, attempt) as one 64-bit key; integers name the examples.
+
+    `attempt` is one for all, or one for each.
+    """
     keys = torch.tensor([_signed(example) for example in examples], dtype=torch.int64, device=device)
     return derive(derive(_mix(keys + _GOLDEN), seed), attempt)
 

@@ -114,7 +114,7 @@ class BlockSampler:
                 on_progress(len(tries))
             else:
                 decoding.step()
-        return self.trajectory(Rows.stacked(parts), special)[torch.tensor(order).argsort()]
+        return self.trajectory(Rows.joined(parts), special)[torch.tensor(order).argsort()]
 
     def decoding(self, denoiser: Denoiser, prompts: Prompts, special: SpecialTokens) -> Decoding:
         """A decoding of these prompts, with none of them in flight yet."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from dopsd.config.build import required
 from dopsd.config.errors import Interrupted, UserError
 from dopsd.entry.rank import CONFIG, FAILURE, INTERRUPTION, MISTAKE
 
@@ -25,9 +26,9 @@ def on_every_process(job: Callable[[DictConfig, Path], None], config: DictConfig
 
     Lightning would start the other ranks by repeating the command, and with it a whole sweep.
     """
-    from dopsd.job import Plan  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
+    from dopsd.job import Hardware  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
 
-    hardware = Plan.of(config).hardware
+    hardware = Hardware.of(required(config, "trainer"), config)
     if hardware.is_launched:
         job(config, directory)
         return

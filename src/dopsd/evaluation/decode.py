@@ -84,12 +84,11 @@ def evaluate(
     encoded = [chat.encode_prompt(example.prompt) for example in examples]
     places = [(i, attempt) for i in range(len(examples)) for attempt in range(attempts)]
     by_length = sorted(places, key=lambda place: len(encoded[place[0]]))
-    keys = torch.stack([keys_of(examples, seed, device, attempt) for attempt in range(attempts)])
-    rows, tries = torch.tensor(by_length, device=device).T
+    _, attempt_of = torch.tensor(by_length, device=device).T
     trajectory = sampler.sample(
         denoiser,
         Prompts.pad([encoded[i] for i, _ in by_length], chat.special.eos_id, device),
-        keys[tries, rows],
+        keys_of([examples[i] for i, _ in by_length], seed, device, attempt_of),
         chat.special,
         at_once=batch_size,
         on_progress=on_progress,
@@ -104,7 +103,7 @@ def evaluate(
 
 
 def keys_of(
-    examples: Sequence[Example], seed: int, device: torch.device | str, attempt: int = 0
+    examples: Sequence[Example], seed: int, device: torch.device | str, attempt: int | Int[Tensor, "B"] = 0
 ) -> Int[Tensor, "B"]:
     """Random streams that belong to the examples' ids, not to their place in a batch."""
     digests = (blake2b(example.id.encode(), digest_size=8).digest() for example in examples)

@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 from pydantic import Field
 
-from dopsd.config.build import Recipe, build, prepare, prepare_top_level, typed_key
+from dopsd.config.build import Recipe, build, prepare, prepare_top_level, required, typed_key
 from dopsd.config.errors import UserError
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
@@ -54,14 +54,14 @@ class Plan:
     @classmethod
     def of(cls, config: DictConfig) -> "Plan":
         """Raises UserError for anything in the config that cannot work."""
-        trainer = _required(config, "trainer")
+        trainer = required(config, "trainer")
         plan = cls(
             settings=prepare_top_level(config, Settings)(),
             task=build(config, "task"),
             greedy=build(config, "greedy"),
-            model=_required(config, "model"),
+            model=required(config, "model"),
             lora=prepare(config, "lora"),
-            method=_required(config, "method"),
+            method=required(config, "method"),
             trainer=trainer,
             logger=prepare(config, "logger"),
             hardware=Hardware.of(trainer, config),
@@ -93,13 +93,6 @@ class Plan:
             use_distributed_sampler=False,
             **given,
         )
-
-
-def _required(config: DictConfig, key: str) -> Recipe:
-    recipe = prepare(config, key)
-    if recipe is None:
-        raise UserError(f"{key}=null: must be one of its arms")
-    return recipe
 
 
 def _check_share(plan: Plan, config: DictConfig) -> None:

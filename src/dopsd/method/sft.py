@@ -1,10 +1,11 @@
 """Masked-diffusion supervised fine-tuning: the paper's SFT baseline, and how the embedded model was made."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -25,7 +26,7 @@ class SFT(Method):
     loss is the same, without the rare rows of a huge 1/t.
     """
 
-    def __init__(self, *, gen_length: int, **shared: Any):
+    def __init__(self, *, gen_length: Annotated[int, Field(ge=1)], **shared: Any):
         super().__init__(**shared)
         self.gen_length = gen_length
 

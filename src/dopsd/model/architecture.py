@@ -12,7 +12,7 @@ from transformers import initialization as init
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm
 
 from dopsd.kv_cache import KVCache
-from dopsd.model.attention import BidirectionalAttention, angles_at, columns_of, padding_mask, rotary_angles
+from dopsd.model.attention import BidirectionalAttention, angles_at, at_columns, padding_mask, rotary_angles
 from dopsd.model.configuration import LLaDAConfig
 
 
@@ -155,7 +155,7 @@ class DecoderLayer(LlamaDecoderLayer):
         normed = self.input_layernorm(hidden)
         queries, query_angles = normed, angles
         if wanted is not None:
-            hidden, queries = columns_of(hidden, wanted), columns_of(normed, wanted)
+            hidden, queries = at_columns(hidden, wanted), at_columns(normed, wanted)
             query_angles = angles_at(angles, wanted)
         hidden = hidden + self.self_attn(
             normed,

@@ -44,27 +44,29 @@ def rotate(x: Float[Tensor, "B H S D"], angles: tuple[Tensor, Tensor]) -> Float[
     """Rotate each (i, i + D/2) pair by its position's angle in float32 and return the dtype that came in."""
     cos, sin = angles
     full = x.float()
-    first, second = full.chunk(2, dim=-1)
-    return (full * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
+    return (full * cos + full.roll(x.shape[-1] // 2, dims=-1) * sin).to(x.dtype)
 
 
 def rotary_angles(positions: Int[Tensor, "R S"], config: LLaDAConfig) -> tuple[Tensor, Tensor]:
-    """The float32 cosines and sines (R, 1, S, D); no buffer, so that no cast of the model coarsens them."""
+    """The float32 cosines and sines (R, 1, S, D) of `rotate`, the sines negative in the first half of D.
+
+    No buffer, so that no cast of the model coarsens them.
+    """
     head_dim = config.d_model // config.n_heads
     exponent = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
     angle = positions[:, None, :, None].float() * (1.0 / config.rope_theta**exponent)
-    angle = torch.cat((angle, angle), dim=-1)
-    return angle.cos(), angle.sin()
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
-def columns_of(hidden: Float[Tensor, "B S D"], columns: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
+def at_columns(hidden: Float[Tensor, "B S D"], columns: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:
     """The hidden states at some columns of each row."""
     return hidden.gather(1, columns[:, :, None].expand(-1, -1, hidden.shape[-1]))
 
 
 def angles_at(angles: tuple[Tensor, Tensor], columns: Int[Tensor, "B K"]) -> tuple[Tensor, Tensor]:
     """The angles of some columns of each row."""
-    cos, sin = (columns_of(part[:, 0].expand(len(columns), -1, -1), columns)[:, None] for part in angles)
+    cos, sin = (at_columns(part[:, 0].expand(len(columns), -1, -1), columns)[:, None] for part in angles)
     return cos, sin
 
 

@@ -1,7 +1,7 @@
 """Generated Countdown puzzles, all of them solvable, with a worked solution."""
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache
 from hashlib import blake2b
 from itertools import combinations_with_replacement
 from math import comb
@@ -16,6 +16,9 @@ from dopsd.task.task import SPLITS, Split, check_integer
 SHARES = {"train": 0.60, "dev": 0.15, "test": 0.25}
 _ENUMERABLE = 1 << 23  # work beyond which puzzles are sampled and not enumerated
 _UNLIMITED = 16_384  # train puzzles where neither a number is asked for nor the enumeration ends
+
+Puzzle = tuple[tuple[int, ...], Expression]
+"""The numbers, and one way to reach the target."""
 
 
 class CountdownPuzzles(Source):
@@ -56,23 +59,15 @@ class CountdownPuzzles(Source):
     def _is_enumerable(self) -> bool:
         return comb(self.max_number + self.numbers - 1, self.numbers) * 16**self.numbers <= _ENUMERABLE
 
-    @cached_property
-    def _puzzles(self) -> dict[str, list[tuple[tuple[int, ...], Expression]]]:
-        found = {split: [] for split in SPLITS}
-        for numbers in combinations_with_replacement(range(1, self.max_number + 1), self.numbers):
-            for target, expressions in sorted(all_expressions(numbers, self.operations).items()):
-                if 1 <= target <= self.max_target:
-                    found[split_of(numbers, target)].append((numbers, expressions[0]))
-        return found
-
-    def _enumerated(self, split: Split, random: Random) -> list[tuple[tuple[int, ...], Expression]]:
-        puzzles, size = list(self._puzzles[split]), self.sizes[split]
+    def _enumerated(self, split: Split, random: Random) -> list[Puzzle]:
+        everything = _all_puzzles(self.numbers, self.max_number, self.operations, self.max_target)
+        puzzles, size = list(everything[split]), self.sizes[split]
         random.shuffle(puzzles)
         if size is not None and size > len(puzzles):
             self._refuse(split, len(puzzles))
         return puzzles[:size]
 
-    def _sampled(self, split: Split, random: Random) -> list[tuple[tuple[int, ...], Expression]]:
+    def _sampled(self, split: Split, random: Random) -> list[Puzzle]:
         size = self.sizes[split] or _UNLIMITED
         found: dict[tuple[tuple[int, ...], int], Expression] = {}
         for numbers, expression in self._draws(random, attempts=400 * size + 10_000):
@@ -85,7 +80,7 @@ class CountdownPuzzles(Source):
             self._refuse(split, len(found))
         return [(numbers, expression) for (numbers, _), expression in found.items()]
 
-    def _draws(self, random: Random, attempts: int) -> Iterator[tuple[tuple[int, ...], Expression]]:
+    def _draws(self, random: Random, attempts: int) -> Iterator[Puzzle]:
         for _ in range(attempts):
             numbers = tuple(sorted(random.randint(1, self.max_number) for _ in range(self.numbers)))
             expression = random_worked(numbers, self.operations, random)
@@ -99,6 +94,19 @@ class CountdownPuzzles(Source):
         shown = random.sample(numbers, len(numbers))
         values = {"numbers": shown, "target": int(expression.value), "worked": worked_response(expression)}
         return Row(values=values, where="generated")
+
+
+@cache
+def _all_puzzles(
+    numbers: int, max_number: int, operations: str, max_target: int
+) -> dict[Split, tuple[Puzzle, ...]]:
+    """Every solvable puzzle, by its split; the jobs of a sweep share them."""
+    found: dict[Split, list[Puzzle]] = {split: [] for split in SPLITS}
+    for drawn in combinations_with_replacement(range(1, max_number + 1), numbers):
+        for target, expressions in sorted(all_expressions(drawn, operations).items()):
+            if 1 <= target <= max_target:
+                found[split_of(drawn, target)].append((drawn, expressions[0]))
+    return {split: tuple(puzzles) for split, puzzles in found.items()}
 
 
 def worked_response(expression: Expression) -> str:

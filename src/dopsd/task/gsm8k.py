@@ -1,46 +1,32 @@
 """GSM8K: word problems whose answer is a number."""
 
 import re
-from collections.abc import Mapping
 from fractions import Fraction
 
 from dopsd.task.answer import write_response
 from dopsd.task.grading.gold import number_gold
 from dopsd.task.grading.graders import GraderName
 from dopsd.task.published import open_source
-from dopsd.task.row_task import RowTask
-from dopsd.task.source.held_out import drawn
+from dopsd.task.question import QuestionTask, question_of
 from dopsd.task.source.hub import Hub, HubSplit
 from dopsd.task.source.row import Row
 from dopsd.task.source.source import Part
 
-INSTRUCTION = (
+_INSTRUCTION = (
     "Solve this word problem. Work it out step by step between <reasoning> and </reasoning>, "
     "then give only the final number as <answer>\\boxed{number}</answer>."
 )
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 
 
-class WordProblems(RowTask):
+class WordProblems(QuestionTask):
     """Rows of question and answer, the answer worked out and ending in `#### number` (or only the number)."""
 
-    fields = ("question",)
+    instruction = _INSTRUCTION
 
     def gold(self, row: Row) -> Fraction:
         """The final number."""
         return number_gold(row.get("answer"))
-
-    def prompt_fields(self, row: Row, gold: Fraction) -> Mapping[str, object]:
-        """The question."""
-        return {"question": question_of(row)}
-
-    def default_prompt(self, fields: Mapping[str, object]) -> str:
-        """The user's message for one problem."""
-        return f"{INSTRUCTION}\nProblem: {fields['question']}"
-
-    def stem(self, row: Row, gold: Fraction) -> str:
-        """A digest of the question: the same in every file and format."""
-        return drawn(question_of(row)).hex()
 
     def solution(self, row: Row, gold: Fraction) -> str | None:
         """The worked answer in the response format, without the calculator's marks."""
@@ -75,11 +61,6 @@ class GSM8K(WordProblems):
             others={"hub": _hub},
         )
         super().__init__(opened, limit=limit, grader=grader, prompt_template=prompt_template)
-
-
-def question_of(row: Row) -> str:
-    """The question without white space around it."""
-    return str(row.get("question")).strip()
 
 
 def _hub() -> Hub:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from dopsd.task.grading.graders import GraderName
-from dopsd.task.gsm8k import WordProblems, question_of
+from dopsd.task.gsm8k import WordProblems
+from dopsd.task.question import question_of
 from dopsd.task.source.row import Row
 from dopsd.task.source.source import Source
 from dopsd.task.task import Split, check_integer

@@ -1,17 +1,14 @@
 """MATH, with the 500 problems of MATH500 held out as test."""
 
-from collections.abc import Mapping
-
 from dopsd.task.answer import last_boxed, write_response
 from dopsd.task.grading.gold import math_gold
 from dopsd.task.grading.graders import GraderName
 from dopsd.task.published import open_source
-from dopsd.task.row_task import RowTask
-from dopsd.task.source.held_out import drawn
+from dopsd.task.question import QuestionTask, question_of
 from dopsd.task.source.hub import Hub, HubSplit
 from dopsd.task.source.row import Row
 
-INSTRUCTION = (
+_INSTRUCTION = (
     "Solve this mathematics problem. Work it out step by step between <reasoning> and </reasoning>, "
     "then give only the final answer, in LaTeX where it is no plain number, as <answer>\\boxed{answer}</answer>."
 )
@@ -22,11 +19,11 @@ _SUBJECTS = (
 )
 
 
-class Math500(RowTask):
+class Math500(QuestionTask):
     """Rows of problem and solution; the answer is a column of its own or the last box of the solution."""
 
     name = "math500"
-    fields = ("question",)
+    instruction = _INSTRUCTION
 
     def __init__(
         self,
@@ -44,7 +41,7 @@ class Math500(RowTask):
             path=path,
             dev=dev,
             columns=(("problem", "question"), ("answer", "solution")),
-            key=problem_of,
+            key=question_of,
             others={"hub": _hub},
         )
         super().__init__(opened, limit=limit, grader=grader, prompt_template=prompt_template)
@@ -55,27 +52,10 @@ class Math500(RowTask):
             return math_gold(row.get("answer"))
         return math_gold(last_boxed(str(row.get("solution"))))
 
-    def prompt_fields(self, row: Row, gold: str) -> Mapping[str, object]:
-        """The problem."""
-        return {"question": problem_of(row)}
-
-    def default_prompt(self, fields: Mapping[str, object]) -> str:
-        """The user's message for one problem."""
-        return f"{INSTRUCTION}\nProblem: {fields['question']}"
-
-    def stem(self, row: Row, gold: str) -> str:
-        """A digest of the problem: the same in every file and format."""
-        return drawn(problem_of(row)).hex()
-
     def solution(self, row: Row, gold: str) -> str | None:
         """The worked solution in the response format, the answer boxed only at its end."""
         worked = row.values.get("solution")
         return None if worked is None else write_response(_unboxed(str(worked)).strip(), gold)
-
-
-def problem_of(row: Row) -> str:
-    """The problem without white space around it."""
-    return str(row.get("problem", "question")).strip()
 
 
 def _unboxed(text: str) -> str:
@@ -100,5 +80,6 @@ def _hub() -> Hub:
         for split in ("train", "test")
     ]
     return Hub(
-        {"train": everything, "test": [HubSplit(name="HuggingFaceH4/MATH-500", split="test")]}, key=problem_of
+        {"train": everything, "test": [HubSplit(name="HuggingFaceH4/MATH-500", split="test")]},
+        key=question_of,
     )

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from dopsd.task.grading.countdown import CountdownGold
 from dopsd.task.grading.sudoku import SudokuGold
-from dopsd.task.sudoku_grids import is_solved
+from dopsd.task.sudoku_grids import grids
 
 _PUZZLE = re.compile(r"(?<!\d)[0-4]{16}(?!\d)")
 _MAX_LENGTH = 300  # characters
@@ -48,7 +48,7 @@ def sudoku_gold(puzzle: object, solution: object) -> SudokuGold:
     """A puzzle of 16 digits (0 is a blank) and a solved grid that it leads to."""
     given, solved = _cells(puzzle), _cells(solution)
     fits = len(given) == len(solved) == 16 and all(a in ("0", b) for a, b in zip(given, solved, strict=True))
-    if not fits or not set(given) <= set("01234") or not is_solved(solved):
+    if not fits or not set(given) <= set("01234") or solved not in grids():
         raise GoldError(f"{_short(puzzle)} with solution {_short(solution)} is no puzzle")
     return SudokuGold(puzzle=given, solution=solved)
 
