@@ -67,7 +67,7 @@ def count_layer() -> Counted:
     return Counted(**{key: two[key] - one[key] for key in one})
 
 
-def counts(*, layers: int, tokens: int = 256) -> dict[str, float]:
+def counts(*, layers: int) -> dict[str, float]:
     """The same of a whole network of LLaDA-8B's width with few layers and few words."""
     shape = {**SHAPE, "n_layers": layers, "vocab_size": 512}
     config = LLaDAConfig(**shape, mask_token_id=0, eos_token_id=1, eot_token_id=2)
@@ -75,14 +75,19 @@ def counts(*, layers: int, tokens: int = 256) -> dict[str, float]:
     base = sum(p.numel() for p in model.parameters())
     adapted = add_lora(model, r=128, alpha=64, dropout=0.05)
     adapters = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
-    kept = kept_bytes(adapted, tokens) / tokens
+    kept = kept_bytes_a_token(adapted)
     model.gradient_checkpointing_enable({"use_reentrant": False})
     return {
         "base_parameters": base,
         "adapter_parameters": adapters,
         "kept_bytes_per_token": kept,
-        "kept_bytes_checkpointed": kept_bytes(adapted, tokens) / tokens,
+        "kept_bytes_checkpointed": kept_bytes_a_token(adapted),
     }
+
+
+def kept_bytes_a_token(model: torch.nn.Module, tokens: int = 256) -> float:
+    """What twice as many tokens add (copies of weights are kept once, however many there are)."""
+    return (kept_bytes(model, 2 * tokens) - kept_bytes(model, tokens)) / tokens
 
 
 def kept_bytes(model: torch.nn.Module, tokens: int) -> int:
@@ -110,7 +115,8 @@ def fitting(layer: Counted, *, card: int, shards: int, base: str) -> dict:
     layers = SHAPE["n_layers"]
     layer_gb = layer.base_parameters * (2 if base == "bf16" else 0.53) / GB  # nf4: 4 bits and its scales
     embeddings = 2 * SHAPE["vocab_size"] * SHAPE["d_model"] * 2 / GB  # input and head, bf16 either way
-    adapters = layers * layer.adapter_parameters * 16 / GB  # float32: weight, gradient, two moments
+    # float32: weight, gradient, two moments; and the weight as the products see it, in bf16
+    adapters = layers * layer.adapter_parameters * 18 / GB
     gathered = 2 * (layer_gb + layer.adapter_parameters * 4 / GB) + embeddings if shards > 1 else 0.0
     fixed = (layers * layer_gb + embeddings + adapters) / shards + gathered + RESERVED + READOUT
     left = (card - fixed) * GB

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 
 from dopsd.model import (
@@ -15,6 +16,7 @@ from dopsd.model import (
     load_adapter,
     load_adapter_weights,
     load_model,
+    sampling,
     save_weights,
 )
 from dopsd.model.names import official_name
@@ -231,3 +233,60 @@ def test_adapters_of_a_bfloat16_model_train_in_float32(make_model):
     adapted = add_lora(make_model().to(torch.bfloat16), **SETTINGS, targets=ALL_LINEAR)
     dtypes = {name: parameter.dtype for name, parameter in adapted.named_parameters()}
     assert all((dtype == torch.float32) == ("lora_" in name) for name, dtype in dtypes.items())
+
+
+@torch.no_grad()
+def test_sampling_folds_the_adapter_in_and_leaves_every_weight_as_it_was(adapted, canvas, left_padding):
+    adapted.train()
+    expected = adapted(canvas, left_padding)
+    before = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
+    flags = [parameter.requires_grad for parameter in adapted.parameters()]
+    products = count_of_matrix_products(adapted, canvas)
+    with sampling(adapted) as denoiser:
+        torch.testing.assert_close(denoiser(canvas, left_padding), expected, rtol=1e-5, atol=1e-5)
+        assert count_of_matrix_products(denoiser, canvas) == products - 2 * 2 * 7
+    assert torch.equal(adapted(canvas, left_padding), expected)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in adapted.state_dict().items())
+    assert [parameter.requires_grad for parameter in adapted.parameters()] == flags
+
+
+@torch.no_grad()
+def test_sampling_folds_nothing_into_a_base_of_less_precision(make_model, canvas):
+    adapted = add_lora(make_model().bfloat16(), **SETTINGS, seed=1)
+    disturb(adapted)
+    expected = adapted(canvas)
+    with sampling(adapted) as denoiser:
+        assert torch.equal(denoiser(canvas), expected)
+
+
+def test_weights_come_back_where_sampling_fails(adapted, canvas):
+    expected = adapted(canvas)
+    with pytest.raises(KeyError), sampling(adapted):
+        raise KeyError
+    assert torch.equal(adapted(canvas), expected)
+
+
+def count_of_matrix_products(network, canvas) -> int:
+    with torch.profiler.profile() as profiler:
+        network(canvas)
+    return sum(event.name == "aten::linear" for event in profiler.events())
+
+
+def test_adapters_of_a_bfloat16_model_compute_in_bfloat16_and_learn_in_float32(make_model, canvas):
+    exact, low = (
+        add_lora(make_model().to(dtype), **SETTINGS, seed=1) for dtype in (torch.float32, torch.bfloat16)
+    )
+    inputs = []
+    for module in low.modules():
+        if isinstance(module, LoraLayer):
+            module.lora_A["default"].register_forward_pre_hook(lambda _, given: inputs.append(given[0].dtype))
+    gradients = []
+    for adapted in (exact, low):
+        disturb(adapted)
+        adapted.train()
+        adapted(canvas).float().log_softmax(-1)[..., 5].mean().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in adapted.parameters() if p.requires_grad]))
+    assert set(inputs) == {torch.bfloat16}
+    assert gradients[1].dtype == torch.float32
+    similarity = torch.cosine_similarity(*gradients, dim=0)
+    assert similarity > 0.99

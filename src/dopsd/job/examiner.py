@@ -8,7 +8,7 @@ from dopsd.job.context import fitting
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
 from dopsd.job.student import Student
-from dopsd.model import dropout_off, in_step
+from dopsd.model import sampling
 from dopsd.task import Split
 
 
@@ -23,11 +23,9 @@ class Examiner:
         """Decodes one split, each example as often as asked, a part on each rank, and shows the accuracy."""
         examples = fitting(self.plan, split, student.chat.tokenizer, context=student.context)
         mine = examples[ranks.this() :: ranks.count()]
-        network = student.network
         with (
             self.display.bar(title, samples * len(mine)) as advance,
-            dropout_off(network),
-            in_step(network) as denoiser,
+            sampling(student.network) as denoiser,
         ):
             part = evaluate(
                 denoiser,

@@ -1,7 +1,6 @@
 """d-OPSD: on-policy self-distillation of a masked diffusion language model (arXiv 2606.18195)."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
 import torch
@@ -20,7 +19,7 @@ from dopsd.distillation.teacher import Teacher, TeacherView
 from dopsd.method.clock import Clock
 from dopsd.method.method import Method
 from dopsd.method.teacher_weights import TeacherWeights
-from dopsd.model import dropout_off, in_step
+from dopsd.model import dropout_off, in_step, sampling
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.setting import setting
 from dopsd.stream import Draw
@@ -96,8 +95,8 @@ class DOPSD(Method):
         """Each rank samples its part of the batch, then every rank has the whole."""
         size = len(batch) // ranks.count()
         mine = slice(ranks.this() * size, (ranks.this() + 1) * size)
-        sampling = nullcontext() if self.rollout.dropout else dropout_off(self.network)
-        with sampling, in_step(self.network) as denoiser:
+        lend = in_step if self.rollout.dropout else sampling
+        with lend(self.network) as denoiser:
             part = self.rollout.collect(
                 denoiser, batch[mine], prompts[mine], chat=self.chat, task=self.task, seed=self.seed
             )

@@ -6,6 +6,7 @@ from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.initial import initial_network
 from dopsd.model.loading import load_model
 from dopsd.model.lora import ALL_LINEAR, RELEASED_CODE, adapter_disabled, add_lora, dropout_off
+from dopsd.model.sampling import sampling
 from dopsd.model.saving import load_adapter, load_adapter_weights, save_weights
 from dopsd.model.sharding import divided, in_step, shard, whole
 from dopsd.model.tokenizer import load_tokenizer
@@ -26,6 +27,7 @@ __all__ = [
     "load_adapter_weights",
     "load_model",
     "load_tokenizer",
+    "sampling",
     "save_weights",
     "shard",
     "whole",

@@ -53,8 +53,11 @@ class MaskedDiffusionLM(PreTrainedModel):
         With `readout`, what it makes of the hidden states there and the vocabulary head: for vocabularies so
         large that the logits must not exist all at once. A `cache` is filled, or, where `active` is given (ascending
         columns, `at` among them), only these are computed and renewed, and it has the keys and values of the others.
+        Adapters, whose weights are float32, compute in the dtype of the weights that they adapt.
         """
-        hidden = self.model(canvas, attention_mask, at, cache, active)
+        is_low = self.dtype in (torch.bfloat16, torch.float16)
+        with torch.autocast(self.device.type, self.dtype if is_low else None, enabled=is_low):
+            hidden = self.model(canvas, attention_mask, at, cache, active)
         return self.lm_head(hidden) if readout is None else readout(hidden, self.lm_head)
 
     @property

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Annotated
 
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from pydantic import Field
 from torch import nn
 
@@ -40,7 +41,15 @@ def add_lora(
     with seeded(seed):
         adapted = get_peft_model(model, config)  # pyright: ignore[reportArgumentType]
     assert isinstance(adapted, PeftModel)
+    keep_inputs(adapted)
     return adapted
+
+
+def keep_inputs(adapted: PeftModel) -> None:
+    """Adapters take the hidden states as they are: no float32 copy for each of them, kept for the backward pass."""
+    for module in adapted.modules():
+        if isinstance(module, LoraLayer):
+            module.cast_input_dtype_enabled = False
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from transformers.utils import logging as transformers_logging
 from dopsd import ranks
 from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.checkpoint import ADAPTER_CONFIG, CheckpointError
+from dopsd.model.lora import keep_inputs
 from dopsd.model.names import in_memory_name
 from dopsd.model.seeding import seeded
 from dopsd.model.sharding import divided, whole
@@ -63,6 +64,7 @@ def load_adapter(model: MaskedDiffusionLM, directory: str | Path, *, trainable: 
     config.inference_mode = not trainable
     with seeded(0):  # what is drawn here is overwritten; the process's own numbers must not move
         adapted = _attach(model, config, directory)
+    keep_inputs(adapted)
     try:
         _copy_strictly(adapted, tensors, directory)
     except CheckpointError:
