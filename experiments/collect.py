@@ -20,6 +20,7 @@ KEYS = (
     "overrides",
     "optimizer_steps",
     "completions",
+    "training_s",
     "base",
     "best",
     "final",
@@ -40,12 +41,16 @@ def main(runs: Path, experiment: Path) -> None:
 
 
 def read(file: Path) -> dict:
-    """One run: the figures of its summary, and dev accuracy over training steps."""
+    """One run: the figures of its summary, and dev accuracy over steps, completions and seconds of training."""
     summary = json.loads(file.read_text())
+    curve, completions, seconds = [], 0.0, 0.0
     with (file.parent / "metrics.csv").open() as lines:
-        rows = [row for row in csv.DictReader(lines) if row.get("eval/accuracy")]
-    columns = ("eval/accuracy", "eval/low", "eval/high")
-    curve = [[int(float(row["step"])), *(float(row[column]) for column in columns)] for row in rows]
+        for row in csv.DictReader(lines):
+            seconds += float(row["perf/step_s"])
+            completions += float(row["perf/step_s"]) * float(row["perf/trajectories_per_s"])
+            if row.get("eval/accuracy"):
+                accuracy = [float(row[f"eval/{column}"]) for column in ("accuracy", "low", "high")]
+                curve.append([int(float(row["step"])), *accuracy, round(completions), round(seconds, 3)])
     return {**{key: summary[key] for key in KEYS}, "dev": curve}
 
 
@@ -73,7 +78,7 @@ def draw(results: list[dict], file: Path) -> None:
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     for run in results:
-        steps, accuracy, low, high = zip(*run["dev"], strict=True)
+        steps, accuracy, low, high, *_ = zip(*run["dev"], strict=True)
         [line] = axes.plot(steps, accuracy, marker="o", markersize=3, label=" ".join(run["overrides"]))
         axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
     axes.axhline(
