@@ -16,6 +16,7 @@ from rich.table import Table
 from setup import cpu_name, load_student
 
 from dopsd.diffusion.trajectory import Trajectory
+from dopsd.evaluation.differing import differing
 
 RESULTS = Path(__file__).parent / "results" / "decoding.json"
 EXAMPLES, REPETITIONS, BATCH_SIZE = 256, 3, 32
@@ -55,25 +56,19 @@ def measured() -> dict[str, dict[str, float]]:
             decoded[way] = sampler.sample(student.network, prompts, keys, chat.special, at_once=BATCH_SIZE)
             seconds[way].append(time.perf_counter() - start)
     results = {}
+    answers = {way: chat.answers(trajectory.tokens) for way, trajectory in decoded.items()}
     for way, trajectory in decoded.items():
-        answers = zip(examples, chat.responses(trajectory.tokens), strict=True)
+        responses = zip(examples, chat.texts(answers[way]), strict=True)
         results[way] = {
-            "accuracy": statistics.mean(plan.task.verdict(*answer).accepted for answer in answers),
+            "accuracy": statistics.mean(plan.task.verdict(*response).accepted for response in responses),
             "forwards_an_answer": float(trajectory.steps.double().mean()),
             "samples_per_s": EXAMPLES / statistics.median(seconds[way]),
             "speedup": statistics.median(
                 exact / own for exact, own in zip(seconds["exact"], seconds[way], strict=True)
             ),
-            "tokens_that_differ": differing(trajectory, decoded["exact"], chat.special.end_ids),
+            "tokens_that_differ": differing(answers[way], answers["exact"]),
         }
     return results
-
-
-def differing(some: Trajectory, exact: Trajectory, end_ids: tuple[int, ...]) -> float:
-    """The share of positions, up to the end of the longer answer, at which two decodings differ."""
-    length = some.lengths(end_ids).maximum(exact.lengths(end_ids))
-    answered = torch.arange(some.tokens.shape[1]) <= length[:, None]
-    return float((some.tokens != exact.tokens)[answered].double().mean())
 
 
 def show(results: dict) -> None:

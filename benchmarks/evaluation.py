@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 from setup import cpu_name, load_student
 
-from dopsd.chat import answer_tokens
 from dopsd.evaluation.decode import Evaluation, evaluate
 
 T = TypeVar("T")
@@ -57,8 +56,7 @@ def measured(overrides: list[str]) -> dict:
 
     def reference() -> list[str]:
         tokens = decode_reference(student, examples, plan.greedy)
-        answers = [answer_tokens(row, student.chat.special) for row in tokens.tolist()]
-        return student.chat.tokenizer.batch_decode(answers)
+        return student.chat.responses(tokens)
 
     alone = [sample.response for sample in ours(batch_size=1).samples]
     seconds: dict[str, list[float]] = {"dopsd": [], "reference": []}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,37 @@ def test_only_the_same_examples_are_compared(
         f"dopsd: baseline={tmp_path / 'four'}: 0 ids stand only in the first, 2 only in the second, 4 in both: "
         "only answers to the same examples are compared\n"
     )
+
+
+def test_approximate_decoding_stands_beside_exact_decoding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = (*PUZZLES[:3], "model=tiny")
+    beside, alone, named = (tmp_path / name for name in ("beside", "alone", "named"))
+    ran = run(capsys, "evaluate", *small, "cache=dual", "html=true", f"hydra.run.dir={beside}")
+    assert ran.code == 0, ran.err
+    assert run(capsys, "evaluate", *small, f"hydra.run.dir={alone}").code == 0
+    exact, approximate = read_json(beside / "evaluation.json")["rows"]
+    assert (exact["title"], approximate["title"]) == ("model, exact", "model, cache=dual")
+    assert samples_in(beside / exact["name"]) == samples_in(alone) != samples_in(beside)
+    figures = approximate["beside_exact"]
+    assert figures["row"] == exact["name"]
+    assert exact["beside_exact"] is None
+    expected = Comparison.of(read_shares(alone), read_shares(beside))
+    assert figures["comparison"] == json.loads(json.dumps(asdict(expected)))
+    assert figures["speedup"] == pytest.approx(approximate["samples_per_s"] / exact["samples_per_s"])
+    assert 0 < figures["tokens_that_differ"] < 1
+    page = Page((beside / "evaluation.html").read_text(encoding="utf-8")).text
+    for text in (" ".join(ran.out.split()), page):
+        assert "against exact decoding" in text
+        assert f"{100 * figures['tokens_that_differ']:.1f} %" in text
+        assert f"{100 * expected.difference:+.1f} points" in text
+
+    ran = run(capsys, "evaluate", *small, "cache=dual", f"baseline={alone}", f"hydra.run.dir={named}")
+    assert ran.code == 0, ran.err
+    (row,) = read_json(named / "evaluation.json")["rows"]
+    assert samples_in(named) == samples_in(beside)
+    assert (row["comparison"], row["beside_exact"]) == (figures["comparison"], None)
 
 
 def test_prompts_that_are_too_long_are_refused_or_counted(

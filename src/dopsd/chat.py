@@ -38,7 +38,15 @@ class Chat:
 
     def responses(self, tokens: Int[Tensor, "B L"]) -> list[str]:
         """The text of each canvas up to its first end token."""
-        return self.tokenizer.batch_decode([answer_tokens(row, self.special) for row in tokens.tolist()])
+        return self.texts(self.answers(tokens))
+
+    def answers(self, tokens: Int[Tensor, "B L"]) -> list[list[int]]:
+        """The tokens of each canvas before its first end token."""
+        return [answer_tokens(row, self.special) for row in tokens.tolist()]
+
+    def texts(self, answers: Sequence[Sequence[int]]) -> list[str]:
+        """What these tokens say."""
+        return self.tokenizer.batch_decode(answers)
 
 
 def encode_prompt(tokenizer: Any, message: str) -> list[int]:

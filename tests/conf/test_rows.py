@@ -49,6 +49,20 @@ def test_a_comparison_has_no_rows_and_training_keys_are_refused() -> None:
         rows("compare=[a,b]", "rho=0.5")
 
 
+@pytest.mark.parametrize(
+    ("way", "value"), [("cache=dual", "dual"), ("threshold=0.9", 0.9), ("greedy.cache=dual", "dual")]
+)
+def test_each_approximate_row_follows_an_exact_one(way: str, value: object) -> None:
+    found = rows(way, "gen_length=[16,32]")
+    assert list(found) == [
+        f"gen_length={length}{exact}" for length in (16, 32) for exact in ("/decoding=exact", "")
+    ]
+    for name, row in found.items():
+        assert {row.greedy.cache, row.greedy.threshold} == {None, None if name.endswith("exact") else value}
+    assert list(rows(way)) == ["decoding=exact", ""]
+    assert list(rows(way, "baseline=there")) == list(rows("remasking=margin")) == [""]
+
+
 def test_every_key_of_an_evaluation_builds() -> None:
     keys = ("samples=2", "temperature=0.5", "long_prompts=skip", "eval_limit=3")
     (row,) = rows(*keys, "model.init=random").values()

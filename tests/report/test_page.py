@@ -28,7 +28,13 @@ class Tags(HTMLParser):
 
 def page_of(response: str) -> str:
     sample = Sample(
-        id=response, prompt=response, response=response, verdict="wrong", score=0.0, tokens=3, forwards=2
+        id=response,
+        prompt=response,
+        response=response,
+        verdict="wrong",
+        score=0.0,
+        answer=(3, 4, 5),
+        forwards=2,
     )
     row = Row(
         name="",

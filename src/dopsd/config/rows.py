@@ -15,21 +15,29 @@ _OF_AN_EVALUATION = (
     "checkpoint weights split samples temperature seed greedy eval_limit eval_batch_size "
     "long_prompts name trainer paths debug baseline compare html"
 )
-_OF_DECODING = ("remasking", "threshold", "end_of_text", "cfg_scale", "cache")
+APPROXIMATE = ("threshold", "cache")
+_OF_DECODING = ("remasking", "end_of_text", "cfg_scale", *APPROXIMATE)
 READ_BY_EVALUATION = (*OF_THE_MODEL, *OF_THE_TASK, *_OF_DECODING, *_OF_AN_EVALUATION.split())
 _ROWS = "rows"
+EXACT = "decoding=exact"
 
 
 def rows_of(config: DictConfig, hydra: HydraConf | DictConfig) -> dict[str, DictConfig]:
     """One config a row, by the row's name (empty for the only one); none where reports are compared.
 
-    With a checkpoint, what was not typed is as it was in that run. Raises UserError for what cannot be evaluated.
+    With a checkpoint, what was not typed is as it was in that run. Where decoding is approximate and no baseline is
+    named, a row of exact decoding stands before each. Raises UserError for what cannot be evaluated.
     """
     overrides = typed_overrides(hydra)
     refuse_unread(overrides, READ_BY_EVALUATION, "an evaluation")
     if config.compare is not None:
         return {}
     return dict(_rows(config, chosen_arms(hydra), overrides))
+
+
+def exact_row_of(name: str) -> str:
+    """The name of the row that decodes exactly what this row decodes approximately."""
+    return "/".join(filter(None, (name, EXACT)))
 
 
 def put_together(rows: Mapping[str, DictConfig]) -> DictConfig:
@@ -62,7 +70,17 @@ def _rows(
             if length is not None:
                 _set_length(row, length, overrides)
             parts = (weights.name, f"gen_length={length}" if len(lengths) > 1 else "")
-            yield "/".join(filter(None, parts)), row
+            name = "/".join(filter(None, parts))
+            if row.baseline is None and any(row.greedy[key] is not None for key in APPROXIMATE):
+                yield exact_row_of(name), _exactly(row)
+            yield name, row
+
+
+def _exactly(row: DictConfig) -> DictConfig:
+    exact = copy.deepcopy(row)
+    for key in APPROXIMATE:
+        exact[key] = exact.greedy[key] = None
+    return exact
 
 
 def _lengths(config: DictConfig, overrides: Sequence[str]) -> list[object]:

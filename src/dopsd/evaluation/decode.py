@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -18,7 +19,7 @@ from dopsd.task import Example, Task, VerdictWord
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One decoded and graded answer."""
+    """One decoded and graded answer; `answer` has its tokens before the first end token."""
 
     id: str
     prompt: str
@@ -26,7 +27,7 @@ class Sample:
     verdict: VerdictWord
     score: float
     extras: Mapping[str, float] = field(default_factory=dict)
-    tokens: int
+    answer: Sequence[int]
     forwards: int
     attempt: int = 0
 
@@ -34,6 +35,18 @@ class Sample:
     def correct(self) -> bool:
         """Whether it counts in the accuracy."""
         return self.verdict == "correct"
+
+    @property
+    def tokens(self) -> int:
+        """The length of the answer."""
+        return len(self.answer)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer in samples.jsonl: its text, and how many tokens it has."""
+        return {key: getattr(self, key) for key in _WRITTEN}
+
+
+_WRITTEN = ("id", "prompt", "response", "verdict", "score", "extras", "tokens", "forwards", "attempt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +106,11 @@ def evaluate(
         at_once=batch_size,
         on_progress=on_progress,
     )
-    lengths, steps = trajectory.lengths(chat.special.end_ids).tolist(), trajectory.steps.tolist()
-    answers = zip(by_length, chat.responses(trajectory.tokens), lengths, steps, strict=True)
+    answers = chat.answers(trajectory.tokens)
+    decoded = zip(by_length, answers, chat.texts(answers), trajectory.steps.tolist(), strict=True)
     samples = {
-        (i, attempt): _graded(task, examples[i], response, tokens, forwards, attempt=attempt)
-        for (i, attempt), response, tokens, forwards in answers
+        (i, attempt): _graded(task, examples[i], answer, response, forwards, attempt=attempt)
+        for (i, attempt), answer, response, forwards in decoded
     }
     return Evaluation(samples=[samples[place] for place in places])
 
@@ -111,7 +124,7 @@ def keys_of(
 
 
 def _graded(
-    task: Task, example: Example, response: str, tokens: int, forwards: int, *, attempt: int
+    task: Task, example: Example, answer: Sequence[int], response: str, forwards: int, *, attempt: int
 ) -> Sample:
     verdict = task.verdict(example, response)
     return Sample(
@@ -121,7 +134,7 @@ def _graded(
         verdict=verdict.word,
         score=verdict.score,
         extras=verdict.extra,
-        tokens=tokens,
+        answer=answer,
         forwards=forwards,
         attempt=attempt,
     )

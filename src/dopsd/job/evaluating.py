@@ -9,7 +9,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from dopsd.config.errors import UserError
-from dopsd.config.rows import READ_BY_EVALUATION
+from dopsd.config.rows import APPROXIMATE, EXACT, READ_BY_EVALUATION, exact_row_of
 from dopsd.config.saved import key_of, read_saved, written_out
 from dopsd.evaluation.paired import Comparison
 from dopsd.job.chosen import ChosenSamples
@@ -55,9 +55,17 @@ class Asked:
 
     @property
     def title(self) -> str:
-        """Whose answers they are; the length has a column of its own."""
-        whose = self.name.removesuffix(f"gen_length={self.plan.greedy.gen_length}").strip("/")
-        return whose or self.chosen.title
+        """Whose answers they are, and how they are approximated; the length has a column of its own."""
+        untold = ("", EXACT, f"gen_length={self.plan.greedy.gen_length}")
+        whose = "/".join(part for part in self.name.split("/") if part not in untold)
+        return ", ".join([whose or self.chosen.title, *self._how])
+
+    @property
+    def _how(self) -> list[str]:
+        if self.name.endswith(EXACT):
+            return ["exact"]
+        values = {key: getattr(self.plan.greedy, key) for key in APPROXIMATE}
+        return [f"{key}={value}" for key, value in values.items() if value is not None]
 
     def compared(self, shares: Mapping[str, float]) -> Comparison | None:
         """The baseline and these shares of correct answers; raises UserError unless the ids are the same."""
@@ -70,11 +78,12 @@ class Asked:
 
 
 class Rows:
-    """Evaluates what was asked for, one row after the other."""
+    """Evaluates what was asked for, one row after the other; exact decoding comes before what it is compared with."""
 
     def __init__(self, *, display: Display, directory: Path) -> None:
         self._display, self._directory = display, directory
         self._student: Student | None = None
+        self._evaluated: dict[str, Row] = {}
 
     def __call__(self, asked: Asked) -> Row:
         """Load what is not there yet, decode, grade, and leave the config and the samples in the row's directory."""
@@ -86,7 +95,7 @@ class Rows:
         evaluation = examiner(student, asked.chosen.split, title, samples=asked.chosen.samples)
         seconds = time.perf_counter() - started
         run.write_samples(evaluation.samples)
-        return Row(
+        row = Row(
             name=asked.name,
             title=asked.title,
             evaluation=evaluation,
@@ -97,7 +106,10 @@ class Rows:
             settings=_settings(asked.config),
             repetition=_repetition(asked),
             comparison=asked.compared(evaluation.shares),
+            exact=self._evaluated.get(exact_row_of(asked.name)),
         )
+        self._evaluated[asked.name] = row
+        return row
 
     def _with_weights(self, asked: Asked) -> Student:
         loaded, plan = self._student, asked.plan

@@ -68,7 +68,7 @@ class RunDirectory:
 
     def write_samples(self, samples: Iterable[Sample]) -> None:
         """Decoded answers, one a line."""
-        lines = (json.dumps(asdict(sample), ensure_ascii=False) for sample in samples)
+        lines = (json.dumps(sample.as_dict(), ensure_ascii=False) for sample in samples)
         self.write("samples.jsonl", "".join(line + "\n" for line in lines))
 
     def remembered(self, name: str, measure: Callable[[], Interval]) -> Interval:

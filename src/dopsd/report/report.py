@@ -9,8 +9,6 @@ from dopsd.evaluation.paired import Comparison, McNemar
 from dopsd.report.pooled import pooled
 from dopsd.report.row import Row
 
-_FRONT, _MEASURED = ("weights", "length", "steps", "accuracy"), ("tokens", "forwards", "samples/s")
-
 
 def report(rows: Sequence[Row], *, overrides: Sequence[str], manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What evaluation.json holds."""
@@ -24,20 +22,13 @@ def report(rows: Sequence[Row], *, overrides: Sequence[str], manifest: Mapping[s
 
 def header(content: Mapping[str, Any]) -> list[str]:
     """The columns that this report needs."""
-    ks = [f"pass@{k}" for k in _ks(content)]
-    compared = any(row["comparison"] for row in content["rows"])
-    return [*_FRONT, *ks, *_MEASURED, *(["against the baseline"] if compared else [])]
+    return list(dict.fromkeys(column for row in content["rows"] for column in _cells(row)))
 
 
 def lines(content: Mapping[str, Any]) -> list[list[str]]:
     """The cells of each row, the pooled ones at the end."""
-    found = []
-    for row in content["rows"]:
-        measured = [f"{row['mean_tokens']:.1f}", f"{row['mean_forwards']:.1f}", f"{row['samples_per_s']:.2f}"]
-        ks = [str(interval_of(row["pass_at_k"][k])) for k in _ks(content) if k in row["pass_at_k"]]
-        compared = [str(comparison_of(row["comparison"]))] if row["comparison"] else []
-        found.append([*_front(row), *ks, *measured, *compared])
-    return [*found, *(_front(pool) for pool in content["pooled"])]
+    rows = [*map(_cells, content["rows"]), *map(_front, content["pooled"])]
+    return [[row.get(column, "") for column in header(content)] for row in rows]
 
 
 def interval_of(figures: Mapping[str, Any]) -> Interval:
@@ -51,15 +42,28 @@ def comparison_of(figures: Mapping[str, Any]) -> Comparison:
     return Comparison(**{**figures, "mcnemar": None if test is None else McNemar(**test)})
 
 
-def _front(row: Mapping[str, Any]) -> list[str]:
-    return [
-        row["title"],
-        str(row["gen_length"]),
-        str(row["denoising_steps"]),
-        str(interval_of(row)),
-    ]
+def _cells(row: Mapping[str, Any]) -> dict[str, str]:
+    """What a row shows in each column; pass@1 is the accuracy."""
+    cells = {
+        **_front(row),
+        **{f"pass@{k}": str(interval_of(figures)) for k, figures in row["pass_at_k"].items() if k != "1"},
+        "tokens": f"{row['mean_tokens']:.1f}",
+        "forwards": f"{row['mean_forwards']:.1f}",
+        "samples/s": f"{row['samples_per_s']:.2f}",
+    }
+    if row["comparison"]:
+        cells["against the baseline"] = str(comparison_of(row["comparison"]))
+    if beside := row["beside_exact"]:
+        cells["against exact decoding"] = str(comparison_of(beside["comparison"]))
+        cells["tokens that differ"] = f"{100 * beside['tokens_that_differ']:.1f} %"
+        cells["speed-up"] = f"{beside['speedup']:.2f} x"
+    return cells
 
 
-def _ks(content: Mapping[str, Any]) -> list[str]:
-    """The k of pass@k, but for 1, which is the accuracy."""
-    return [k for k in content["rows"][0]["pass_at_k"] if k != "1"]
+def _front(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "weights": row["title"],
+        "length": str(row["gen_length"]),
+        "steps": str(row["denoising_steps"]),
+        "accuracy": str(interval_of(row)),
+    }

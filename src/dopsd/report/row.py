@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any, get_args
 
 from dopsd.evaluation.decode import Evaluation, Sample
+from dopsd.evaluation.differing import differing
 from dopsd.evaluation.interval import Interval
 from dopsd.evaluation.paired import Comparison
 from dopsd.evaluation.pass_at_k import pass_at
@@ -21,6 +22,16 @@ class Repetition:
 
     of: str
     seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BesideExact:
+    """What approximate decoding changes: `row` decodes the same examples exactly."""
+
+    row: str
+    comparison: Comparison
+    tokens_that_differ: float
+    speedup: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +51,7 @@ class Row:
     settings: Mapping[str, Any]
     repetition: Repetition | None = None
     comparison: Comparison | None = None
+    exact: "Row | None" = None
 
     def as_dict(self) -> dict[str, Any]:
         """The row in evaluation.json."""
@@ -59,10 +71,11 @@ class Row:
             "mean_forwards": fmean(sample.forwards for sample in samples),
             "length_histogram": length_histogram([sample.tokens for sample in samples], self.gen_length),
             "seconds": round(self.seconds, 3),
-            "samples_per_s": len(samples) / self.seconds,
+            "samples_per_s": self.samples_per_s,
             "long_prompts_left_out": self.left_out,
             "dataset": {"n": len(self.evaluation.problems), "fingerprint": self.fingerprint},
             "comparison": None if self.comparison is None else asdict(self.comparison),
+            "beside_exact": None if self.exact is None else asdict(self.beside(self.exact)),
             "settings": self.settings,
         }
 
@@ -71,6 +84,23 @@ class Row:
         """pass@k with its interval, where there are several samples."""
         problems = list(self.evaluation.problems.values())
         return pass_at(problems) if len(problems[0]) > 1 else {}
+
+    @property
+    def samples_per_s(self) -> float:
+        """Answers decoded and graded in a second."""
+        return len(self.evaluation.samples) / self.seconds
+
+    def beside(self, exact: "Row") -> BesideExact:
+        """This row beside another way of decoding the same examples."""
+        answers, exact_answers = (
+            [sample.answer for sample in row.evaluation.samples] for row in (self, exact)
+        )
+        return BesideExact(
+            row=exact.name,
+            comparison=Comparison.of(exact.evaluation.shares, self.evaluation.shares),
+            tokens_that_differ=differing(answers, exact_answers),
+            speedup=self.samples_per_s / exact.samples_per_s,
+        )
 
     @property
     def gen_length(self) -> int:
