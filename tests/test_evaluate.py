@@ -3,17 +3,22 @@
 import json
 import re
 from dataclasses import asdict
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from command_line import QUICK, read_json, run, small_model
 
 from dopsd import job
-from dopsd.chat import encode_prompt
+from dopsd.chat import Chat, encode_prompt
+from dopsd.diffusion.sampler import BlockSampler, SpecialTokens
+from dopsd.evaluation.decode import evaluate
+from dopsd.evaluation.differing import differing
 from dopsd.evaluation.paired import Comparison
-from dopsd.model import load_tokenizer
+from dopsd.model import MaskedDiffusionLM, load_model, load_tokenizer
 from dopsd.report.answers import read_shares
 from dopsd.task import Countdown, Verdict
 
@@ -202,6 +207,49 @@ def test_approximate_decoding_stands_beside_exact_decoding(
     (row,) = read_json(named / "evaluation.json")["rows"]
     assert samples_in(named) == samples_in(beside)
     assert (row["comparison"], row["beside_exact"]) == (figures["comparison"], None)
+
+
+def test_where_numbers_are_rounded_the_effect_of_the_batch_is_measured(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = MaskedDiffusionLM.forward
+
+    def depends_on_the_batch(self: MaskedDiffusionLM, canvas: torch.Tensor, *given: Any, **named: Any) -> Any:
+        logits = forward(self, canvas, *given, **named)
+        logits[4:] = logits[4:].roll(1, -1)
+        return logits
+
+    monkeypatch.setattr(MaskedDiffusionLM, "forward", depends_on_the_batch)
+    small = (*PUZZLES, "task.test=17", model, "gen_length=8", "seed=3")
+
+    def evaluated(dtype: str) -> tuple[str, dict[str, Any] | None]:
+        ran = run(capsys, "evaluate", *small, f"model.dtype={dtype}", f"hydra.run.dir={tmp_path / dtype}")
+        assert ran.code == 0, ran.err
+        (row,) = read_json(tmp_path / dtype / "evaluation.json")["rows"]
+        return ran.out, row["batch_effect"]
+
+    out, effect = evaluated("float32")
+    assert effect is None
+    assert "one at a time" not in out
+
+    out, effect = evaluated("bfloat16")
+    network = load_model(model.partition("=")[2], dtype="bfloat16", init="random", seed=3)
+    special = SpecialTokens(mask_id=network.mask_id, eos_id=network.eos_id, end_ids=network.end_ids)
+    task = Countdown(max_number=4, dev=4, test=17)
+    decoded = partial(
+        evaluate,
+        network,
+        task=task,
+        examples=task.examples("test"),
+        chat=Chat(tokenizer=load_tokenizer("tiny"), special=special),
+        sampler=BlockSampler(gen_length=8, block_length=4, denoising_steps=8),
+        seed=3,
+    )
+    together, alone = (decoded(batch_size=size).samples[:16] for size in (128, 1))
+    share = differing([sample.answer for sample in together], [sample.answer for sample in alone])
+    assert 0 < share < 1
+    assert effect == {"dtype": "bfloat16", "examples": 16, "tokens_that_differ": share}
+    assert f"answers {100 * share:.1f} % (model, length 8) differ from those decoded one at a time" in out
 
 
 def test_prompts_that_are_too_long_are_refused_or_counted(

@@ -31,7 +31,8 @@ def test_it_is_evaluated(real: tuple[str, ...], tmp_path: Path, capsys: pytest.C
     report = read_json(tmp_path / "run" / "evaluation.json")
     row = report["rows"][0]
     assert (row["task"], row["model"], row["n"], row["denoising_steps"]) == ("gsm8k", "llada_8b", 3, 8)
-    assert report["manifest"]["dtype"] == "bfloat16"
+    assert report["manifest"]["dtype"] == row["batch_effect"]["dtype"] == "bfloat16"
+    assert row["batch_effect"]["examples"] == 3
     samples = [json.loads(line) for line in (tmp_path / "run" / "samples.jsonl").read_text().splitlines()]
     assert [sample["id"].split("/")[:2] for sample in samples] == [["gsm8k", "test"]] * 3
     assert all("Problem: test: " in sample["prompt"] for sample in samples)

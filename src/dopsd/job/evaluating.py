@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from dopsd.config.errors import UserError
 from dopsd.config.rows import APPROXIMATE, EXACT, READ_BY_EVALUATION, exact_row_of
 from dopsd.config.saved import key_of, read_saved, written_out
+from dopsd.evaluation.decode import Evaluation
 from dopsd.evaluation.paired import Comparison
 from dopsd.job.chosen import ChosenSamples
 from dopsd.job.context import fitting_examples
@@ -21,9 +22,10 @@ from dopsd.job.reporting import reading
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.student import Student
 from dopsd.report.manifest import fingerprint
-from dopsd.report.row import Repetition, Row
+from dopsd.report.row import BatchEffect, Repetition, Row
 from dopsd.task import Example
 
+_ONE_AT_A_TIME = 16  # examples that show what the batch does to rounding
 _NOT_SETTINGS = ("seed", "name", "paths", "hydra", "resume")  # of a training that is repeated
 
 
@@ -106,6 +108,7 @@ class Rows:
             settings=_settings(asked.config),
             repetition=_repetition(asked),
             comparison=asked.compared(evaluation.shares),
+            batch_effect=_batch_effect(asked, examiner, student, evaluation, title),
             exact=self._evaluated.get(exact_row_of(asked.name)),
         )
         self._evaluated[asked.name] = row
@@ -118,6 +121,17 @@ class Rows:
         self._student = replace(loaded, plan=plan)
         directory = asked.chosen.directory
         return self._student if directory is None else self._student.with_weights(directory)
+
+
+def _batch_effect(
+    asked: Asked, examiner: Examiner, student: Student, evaluation: Evaluation, title: str
+) -> BatchEffect | None:
+    """None in float32, where the answers are the same whatever the batch."""
+    dtype = asked.plan.model.arguments["dtype"]
+    if dtype == "float32":
+        return None
+    alone = examiner.one_at_a_time(student, asked.chosen.split, title, first=_ONE_AT_A_TIME)
+    return BatchEffect.of(dtype, evaluation, alone)
 
 
 def _network_of(plan: Plan) -> tuple:

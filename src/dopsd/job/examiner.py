@@ -1,5 +1,6 @@
 """Held-out accuracy during a job: the same examples, decoded in the same way, with a progress bar."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dopsd import ranks
@@ -9,7 +10,7 @@ from dopsd.job.display import Display
 from dopsd.job.plan import Plan
 from dopsd.job.student import Student
 from dopsd.model import sampling
-from dopsd.task import Split
+from dopsd.task import Example, Split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +21,25 @@ class Examiner:
     display: Display
 
     def __call__(self, student: Student, split: Split, title: str, *, samples: int = 1) -> Evaluation:
-        """Decodes one split, each example as often as asked, a part on each rank, and shows the accuracy."""
-        examples = fitting(self.plan, split, student.chat.tokenizer, context=student.context)
+        """Decodes one split, each example as often as asked, and shows the accuracy."""
+        examples = self._examples(student, split)
+        batch_size = self.plan.settings.eval_batch_size
+        evaluation = self._decoded(student, examples, title, samples=samples, batch_size=batch_size)
+        self.display.say(f"{title}: {evaluation.accuracy}")
+        return evaluation
+
+    def one_at_a_time(self, student: Student, split: Split, title: str, *, first: int) -> Evaluation:
+        """Decodes the first examples of a split, once, each in a batch of its own."""
+        examples = self._examples(student, split)[:first]
+        return self._decoded(student, examples, f"{title}, one at a time", samples=1, batch_size=1)
+
+    def _examples(self, student: Student, split: Split) -> Sequence[Example]:
+        return fitting(self.plan, split, student.chat.tokenizer, context=student.context)
+
+    def _decoded(
+        self, student: Student, examples: Sequence[Example], title: str, *, samples: int, batch_size: int
+    ) -> Evaluation:
+        """Each rank decodes a part, all get the whole."""
         mine = examples[ranks.this() :: ranks.count()]
         with (
             self.display.bar(title, samples * len(mine)) as advance,
@@ -33,13 +51,11 @@ class Examiner:
                 examples=mine,
                 chat=student.chat,
                 sampler=self.plan.greedy,
-                batch_size=self.plan.settings.eval_batch_size,
+                batch_size=batch_size,
                 attempts=samples,
                 seed=self.plan.settings.seed,
                 device=self.plan.device,
                 on_progress=advance,
             )
         of_examples = [part.samples[i : i + samples] for i in range(0, len(part.samples), samples)]
-        evaluation = Evaluation(samples=[it for group in ranks.dealt_back(of_examples) for it in group])
-        self.display.say(f"{title}: {evaluation.accuracy}")
-        return evaluation
+        return Evaluation(samples=[it for group in ranks.dealt_back(of_examples) for it in group])

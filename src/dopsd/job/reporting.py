@@ -19,7 +19,7 @@ from dopsd.job.run_directory import RunDirectory
 from dopsd.report.answers import read_shares
 from dopsd.report.manifest import manifest
 from dopsd.report.page import page
-from dopsd.report.report import header, lines, report
+from dopsd.report.report import header, lines, notes, report
 from dopsd.report.row import Row
 from dopsd.setting import setting
 
@@ -85,10 +85,12 @@ def leave_report(
         file.write_text(page(content, [row.evaluation.samples for row in rows]), encoding="utf-8")
     first, tasks = content["rows"][0], dict.fromkeys(row["task"] for row in content["rows"])
     title = f"{', '.join(tasks)}, accuracy on {first['split']} (n = {first['n']}, 95 % intervals)"
-    _print(title, header(content), lines(content), where=directory)
+    _print(title, header(content), lines(content), notes(content), where=directory)
 
 
-def _print(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, where: Path) -> None:
+def _print(
+    title: str, head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = (), *, where: Path
+) -> None:
     table = Table(title=Text(title), title_justify="left")
     for name in head:
         table.add_column(Text(name))
@@ -96,4 +98,6 @@ def _print(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, wh
         table.add_row(*map(Text, row))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     console.print(table)
+    for line in notes:
+        console.print(line, markup=False, soft_wrap=True)
     console.print(f"files: {where}", markup=False, soft_wrap=True)

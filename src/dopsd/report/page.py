@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from dopsd.evaluation.decode import Sample
-from dopsd.report.report import header, lines
+from dopsd.report.report import header, lines, name_of, notes
 
 _SHOWN = 8  # samples of each row
 _WIDTH, _HEIGHT, _MARGIN = 640, 160, 24  # of a histogram, in pixels
@@ -26,6 +26,7 @@ def page(content: Mapping[str, Any], samples: Sequence[Sequence[Sample]]) -> str
             f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>",
             f"<p>{escape(_sentence(content))}</p>",
             _table(header(content), lines(content)),
+            *(f"<p>{escape(note)}</p>" for note in notes(content)),
             "<h2>Lengths of the answers</h2>",
             *(_histogram(row) for row in content["rows"]),
             "<h2>Samples</h2>",
@@ -33,7 +34,7 @@ def page(content: Mapping[str, Any], samples: Sequence[Sequence[Sample]]) -> str
             "<h2>Manifest</h2>",
             _pre(content["manifest"]),
             "<h2>Settings</h2>",
-            *(_details(row["name"] or row["title"], _pre(row["settings"])) for row in content["rows"]),
+            *(_details(name_of(row), _pre(row["settings"])) for row in content["rows"]),
             "</body></html>\n",
         )
     )
@@ -69,7 +70,7 @@ def _histogram(row: Mapping[str, Any]) -> str:
             f'<text x="{i * slot + 2:.1f}" y="{_HEIGHT - 8}">{i * width}</text>'
             + (f'<text x="{i * slot + 2:.1f}" y="{top - 3:.1f}">{count}</text>' if count else "")
         )
-    name = escape(row["name"] or row["title"])
+    name = escape(name_of(row))
     drawn = f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="lengths">{"".join(bars)}</svg>'
     return f"<figure><figcaption>{name} (tokens)</figcaption>{drawn}</figure>"
 
@@ -80,7 +81,7 @@ def _samples(row: Mapping[str, Any], samples: Sequence[Sample]) -> str:
         f"<pre>{escape(sample.prompt)}</pre><pre>{escape(sample.response)}</pre>"
         for sample in samples[:_SHOWN]
     )
-    return _details(row["name"] or row["title"], shown)
+    return _details(name_of(row), shown)
 
 
 def _details(title: str, inside: str) -> str:

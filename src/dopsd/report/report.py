@@ -31,6 +31,27 @@ def lines(content: Mapping[str, Any]) -> list[list[str]]:
     return [[row.get(column, "") for column in header(content)] for row in rows]
 
 
+def notes(content: Mapping[str, Any]) -> list[str]:
+    """What is to be said under the table."""
+    rows = [row for row in content["rows"] if row["batch_effect"]]
+    if not rows:
+        return []
+    effects = [row["batch_effect"] for row in rows]
+    shares = (
+        f"{100 * row['batch_effect']['tokens_that_differ']:.1f} % ({row['title']}, length {row['gen_length']})"
+        for row in rows
+    )
+    return [
+        f"{', '.join(dict.fromkeys(effect['dtype'] for effect in effects))}: of the tokens in the first "
+        f"{effects[0]['examples']} answers {', '.join(shares)} differ from those decoded one at a time"
+    ]
+
+
+def name_of(row: Mapping[str, Any]) -> str:
+    """What tells a row from the others."""
+    return row["name"] or row["title"]
+
+
 def interval_of(figures: Mapping[str, Any]) -> Interval:
     """The interval among a row's figures."""
     return Interval(**{field.name: figures[field.name] for field in fields(Interval)})

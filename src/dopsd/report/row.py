@@ -25,6 +25,23 @@ class Repetition:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchEffect:
+    """What the batch does to the answers where numbers are rounded: some were decoded one at a time as well."""
+
+    dtype: str
+    examples: int
+    tokens_that_differ: float
+
+    @classmethod
+    def of(cls, dtype: str, evaluation: Evaluation, alone: Evaluation) -> "BatchEffect":
+        """Compares the first answer to each of the examples in `alone`, which are the first of the evaluation."""
+        one_by_one = [sample.answer for sample in alone.samples]
+        in_batches = [sample.answer for sample in evaluation.samples if sample.attempt == 0]
+        share = differing(in_batches[: len(one_by_one)], one_by_one)
+        return cls(dtype=dtype, examples=len(one_by_one), tokens_that_differ=share)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BesideExact:
     """What approximate decoding changes: `row` decodes the same examples exactly."""
 
@@ -51,6 +68,7 @@ class Row:
     settings: Mapping[str, Any]
     repetition: Repetition | None = None
     comparison: Comparison | None = None
+    batch_effect: BatchEffect | None = None
     exact: "Row | None" = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,6 +93,7 @@ class Row:
             "long_prompts_left_out": self.left_out,
             "dataset": {"n": len(self.evaluation.problems), "fingerprint": self.fingerprint},
             "comparison": None if self.comparison is None else asdict(self.comparison),
+            "batch_effect": None if self.batch_effect is None else asdict(self.batch_effect),
             "beside_exact": None if self.exact is None else asdict(self.beside(self.exact)),
             "settings": self.settings,
         }
