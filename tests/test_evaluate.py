@@ -20,7 +20,7 @@ from dopsd.evaluation.differing import differing
 from dopsd.evaluation.paired import Comparison
 from dopsd.model import MaskedDiffusionLM, load_model, load_tokenizer
 from dopsd.report.answers import read_shares
-from dopsd.task import Countdown, Verdict
+from dopsd.task import Countdown, Sudoku, Verdict
 
 PUZZLES = ("task.max_number=4", "task.dev=4", "task.test=6", "model.init=random", "block_length=4")
 KEYS = {"id", "prompt", "response", "verdict", "score", "tokens", "forwards"}
@@ -250,6 +250,25 @@ def test_where_numbers_are_rounded_the_effect_of_the_batch_is_measured(
     assert 0 < share < 1
     assert effect == {"dtype": "bfloat16", "examples": 16, "tokens_that_differ": share}
     assert f"answers {100 * share:.1f} % (model, length 8) differ from those decoded one at a time" in out
+
+
+def test_sudokus_cells_stand_beside_their_chance_level(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = (
+        "task=sudoku",
+        "task.dev=4",
+        "task.test=12",
+        "model.init=random",
+        "block_length=4",
+        "gen_length=8",
+    )
+    ran = run(capsys, "evaluate", *small, model, f"hydra.run.dir={tmp_path / 'run'}")
+    assert ran.code == 0, ran.err
+    (row,) = read_json(tmp_path / "run" / "evaluation.json")["rows"]
+    task = Sudoku(dev=4, test=12)
+    assert row["chance"] == task.chance(task.examples("test"))
+    assert f"{100 * row['extras']['cells']:.1f} % (chance {100 * row['chance']['cells']:.1f} %)" in ran.out
 
 
 def test_prompts_that_are_too_long_are_refused_or_counted(

@@ -42,6 +42,7 @@ def page_of(response: str) -> str:
         evaluation=Evaluation(samples=[sample]),
         seconds=1.0,
         left_out=0,
+        chance={},
         fingerprint="f",
         arms={"task": "gsm8k", "model": "tiny"},
         settings=SETTINGS | {"name": response},

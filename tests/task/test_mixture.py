@@ -78,6 +78,12 @@ def test_the_verdict_is_that_of_the_task_an_example_comes_from_and_names_it(task
         assert task.verdict(it, "").extra[part.name] == 0.0
 
 
+def test_chance_is_that_of_the_puzzles_that_have_it(task):
+    chance = task.sudoku.chance(task.sudoku.examples("dev"))
+    assert task.chance(task.examples("dev")) == chance != {}
+    assert task.chance(task.countdown.examples("dev")) == {}
+
+
 def test_samples_are_made_quickly(task):
     train = task.examples("train")
     list(train[:100])

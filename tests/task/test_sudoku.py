@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dopsd.task import SPLITS, Example, Sudoku, Verdict
-from dopsd.task.grading.sudoku import SudokuGold, strict
+from dopsd.task.grading.sudoku import SudokuGold, constant_digit_accuracy, strict
 from dopsd.task.sudoku_grids import grid_indices_of, grids, is_solved
 
 AMBIGUOUS = SudokuGold(puzzle="0000341200000000", solution="1234341221434321")
@@ -140,6 +140,19 @@ def test_one_constant_digit_passes_the_fields_threshold_on_most_puzzles_and_neve
         assert 0.24 < np.mean([it.score for it in verdicts]) < 0.26
         assert 0.65 < np.mean([it.accepted for it in verdicts]) < 0.78
         assert not any(ours.verdict(it, answer(digit * 16)).accepted for it in ours.examples("test"))
+
+
+@pytest.mark.parametrize("grader", ["strict", "field"])
+def test_chance_is_the_figure_of_the_best_constant_digit(grader):
+    task = Sudoku(blanks=[4, 10], dev=100, grader=grader)
+    examples = task.examples("dev")
+    blind = [f"<answer>{digit * 16}</answer>" for digit in "1234"]
+    of_digits = [[task.verdict(it, grid).extra["cells"] for it in examples] for grid in blind]
+    assert task.chance(examples) == {"cells": pytest.approx(max(map(np.mean, of_digits)))}
+    blanks = [it.gold.puzzle.count("0") for it in examples]
+    assert len(set(blanks)) > 1
+    pooled = constant_digit_accuracy([it.gold for it in examples], pooled=True)
+    assert pooled == pytest.approx(max(np.average(shares, weights=blanks) for shares in of_digits))
 
 
 @settings(derandomize=True, deadline=None, max_examples=500)

@@ -66,7 +66,8 @@ class Grades:
     @property
     def chance(self) -> float:
         """Sudoku: the cell accuracy of the best single digit."""
-        return constant_digit_accuracy([g.gold for g in self.readable if isinstance(g.gold, SudokuGold)])
+        golds = [g.gold for g in self.readable if isinstance(g.gold, SudokuGold)]
+        return constant_digit_accuracy(golds, pooled=True)
 
 
 def grade_file(task: str, file: Path, open_task: Callable[[], Task]) -> Grades:

@@ -103,6 +103,7 @@ class Rows:
             evaluation=evaluation,
             seconds=seconds,
             left_out=len(asked.plan.examples(asked.chosen.split)) - len(asked.examples),
+            chance=asked.plan.task.chance(asked.examples),
             fingerprint=fingerprint(asked.examples),
             arms=asked.config.command.arms,
             settings=_settings(asked.config),

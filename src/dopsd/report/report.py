@@ -68,6 +68,7 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     cells = {
         **_front(row),
         **{f"pass@{k}": str(interval_of(figures)) for k, figures in row["pass_at_k"].items() if k != "1"},
+        **{name: _with_chance(share, row["chance"].get(name)) for name, share in row["extras"].items()},
         "tokens": f"{row['mean_tokens']:.1f}",
         "forwards": f"{row['mean_forwards']:.1f}",
         "samples/s": f"{row['samples_per_s']:.2f}",
@@ -79,6 +80,10 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
         cells["tokens that differ"] = f"{100 * beside['tokens_that_differ']:.1f} %"
         cells["speed-up"] = f"{beside['speedup']:.2f} x"
     return cells
+
+
+def _with_chance(share: float, chance: float | None) -> str:
+    return f"{100 * share:.1f} %" + ("" if chance is None else f" (chance {100 * chance:.1f} %)")
 
 
 def _front(row: Mapping[str, Any]) -> dict[str, str]:

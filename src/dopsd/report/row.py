@@ -55,7 +55,7 @@ class BesideExact:
 class Row:
     """An evaluation with what it was asked for (`settings`, as JSON) and how long it took in seconds.
 
-    `left_out` counts prompts that were too long.
+    `left_out` counts prompts that were too long; `chance` are the task's own figures of blind answers.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Row:
     evaluation: Evaluation
     seconds: float
     left_out: int
+    chance: Mapping[str, float]
     fingerprint: str
     arms: Mapping[str, str]
     settings: Mapping[str, Any]
@@ -84,6 +85,7 @@ class Row:
             "pass_at_k": {str(k): asdict(interval) for k, interval in self.pass_at_k.items()},
             "mean_score": fmean(sample.score for sample in samples),
             "extras": _means(samples),
+            "chance": dict(self.chance),
             "verdicts": {word: count for word, count in _counted(samples).items() if count},
             "mean_tokens": fmean(sample.tokens for sample in samples),
             "mean_forwards": fmean(sample.forwards for sample in samples),

@@ -58,9 +58,20 @@ class EmbeddedMixture(Task):
 
     def verdict(self, example: Example, response: str) -> Verdict:
         """The verdict of the task the example comes from, with its score also under that task's name."""
-        task = {"countdown": self.countdown, "sudoku": self.sudoku}[example.id.partition("/")[0]]
+        task = self._task_of(example)
         verdict = task.verdict(example, response)
         return replace(verdict, extra={**verdict.extra, task.name: verdict.score})
+
+    def chance(self, examples: Sequence[Example]) -> dict[str, float]:
+        """Those of the tasks that the examples come from."""
+        found: dict[str, float] = {}
+        for task in (self.countdown, self.sudoku):
+            own = [example for example in examples if self._task_of(example) is task]
+            found |= task.chance(own) if own else {}
+        return found
+
+    def _task_of(self, example: Example) -> Task:
+        return {"countdown": self.countdown, "sudoku": self.sudoku}[example.id.partition("/")[0]]
 
     def sample(self, index: int) -> Example:
         """Sample number `index`, drawn from the seed and the index alone."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from dopsd.task.grading.gold import sudoku_gold
 from dopsd.task.grading.graders import GRADERS, GraderName
-from dopsd.task.grading.sudoku import FIELD_ACCEPTS, SudokuGold
+from dopsd.task.grading.sudoku import FIELD_ACCEPTS, SudokuGold, constant_digit_accuracy
 from dopsd.task.published import SourceName, open_source
 from dopsd.task.row_task import RowTask
 from dopsd.task.source.row import Row
@@ -74,6 +74,10 @@ class Sudoku(RowTask):
         verdict = GRADERS[self.name].verdict(self.grader, example.gold, response)
         score = verdict.extra[self.score]
         return replace(verdict, accepted=score >= self.accept_score, score=score)
+
+    def chance(self, examples: Sequence[Example]) -> dict[str, float]:
+        """The mean cell accuracy of one digit, the best, 16 times."""
+        return {"cells": constant_digit_accuracy([example.gold for example in examples], pooled=False)}
 
     def gold(self, row: Row) -> SudokuGold:
         """The puzzle and one solution."""

@@ -55,11 +55,17 @@ def field(gold: SudokuGold, response: str) -> Verdict:
     return Verdict(accepted=cells >= FIELD_ACCEPTS, score=cells, extra=extra, answered=bool(answer))
 
 
-def constant_digit_accuracy(golds: Sequence[SudokuGold]) -> float:
-    """Chance level: the cell accuracy of the best answer that is one digit 16 times."""
-    blanks = sum(len(gold.blanks) for gold in golds)
-    right = [sum(gold.solution[cell] == digit for gold in golds for cell in gold.blanks) for digit in "1234"]
-    return max(right) / max(blanks, 1)
+def constant_digit_accuracy(golds: Sequence[SudokuGold], *, pooled: bool) -> float:
+    """Chance level: the cell accuracy of the best answer that is one digit 16 times.
+
+    It is the mean over the puzzles, or that over all their blanks (`pooled`).
+    """
+    weights = [len(gold.blanks) if pooled else 1 for gold in golds]
+    weighted = list(zip(weights, golds, strict=True))
+    right = [
+        sum(weight * _cell_accuracy(gold, digit * CELLS) for weight, gold in weighted) for digit in "1234"
+    ]
+    return max(right) / max(sum(weights), 1)
 
 
 def _is_completion(gold: SudokuGold, grid: str) -> bool:
