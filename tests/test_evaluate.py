@@ -96,7 +96,7 @@ def test_lengths_and_samples(model: str, tmp_path: Path, capsys: pytest.CaptureF
     first = samples_in(tmp_path / "both" / "gen_length=8")[0]
     assert " ".join(first["prompt"].split()) in " ".join(page.text.split())
 
-    alone = (*many[:-1], "gen_length=16", "eval_batch_size=1", f"hydra.run.dir={tmp_path / 'one'}")
+    alone = (*many[:-1], "gen_length=16", "eval_batch_tokens=1", f"hydra.run.dir={tmp_path / 'one'}")
     assert run(capsys, "evaluate", *alone).code == 0
     assert samples_in(tmp_path / "one") == samples_in(tmp_path / "both" / "gen_length=16")
     assert not (tmp_path / "one" / "evaluation.html").exists()

@@ -144,6 +144,15 @@ def test_the_ways_of_decoding_are_keys_of_rollouts_and_of_evaluations(key: str) 
     assert getattr(training.greedy, key) == (None if approximate else value)
 
 
+def test_a_large_models_evaluation_has_a_budget() -> None:
+    for entry in ("train", "evaluate"):
+        large, small = (composed(f"model={model}", entry=entry) for model in ("llada_8b", "tiny"))
+        assert (large.eval_batch_size, large.eval_batch_tokens) == (32, 16384)
+        assert small.eval_batch_tokens is None
+    plan = Plan.of(composed("eval_batch_tokens=512", "model.init=random"))
+    assert plan.settings.eval_batch_tokens == 512
+
+
 def test_tries_in_parallel_are_a_key_of_rollouts() -> None:
     plan = Plan.of(composed("rollout.parallel_tries=4", "model.init=random"))
     assert plan.method.arguments["rollout"].parallel_tries == 4

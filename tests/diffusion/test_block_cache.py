@@ -35,12 +35,13 @@ class Counted:
         return self.network(canvas, attention_mask, at=at, cache=cache, active=active)
 
 
-def sample(network, rows=ROWS, at_once: int | None = None, **options) -> Trajectory:
+def sample(network, rows=ROWS, **options) -> Trajectory:
     geometry = {"gen_length": 12, "block_length": 4, "denoising_steps": 12, "temperature": 1.0}
+    limits = {key: options.pop(key, None) for key in ("at_once", "tokens_at_once")}
     sampler = BlockSampler(**geometry | options)
     prompts = Prompts.pad([PROMPTS[i] for i in rows], EOS)
     keys = example_keys(0, list(rows))
-    return sampler.sample(network, prompts, keys, SPECIAL, at_once=at_once)
+    return sampler.sample(network, prompts, keys, SPECIAL, **limits)
 
 
 @pytest.mark.parametrize("cache", ["prefix", "dual"])
@@ -72,6 +73,20 @@ def test_a_row_does_not_depend_on_the_others(network, cache, threshold, at_once)
         alone = sample(network, [i], **options)
         assert torch.equal(together.tokens[i : i + 1], alone.tokens)
         assert torch.equal(together.step_map[i : i + 1], alone.step_map)
+
+
+@pytest.mark.parametrize(("budget", "rows"), [(1, 1), (2 * 17 - 1, 1), (3 * 17, 3), (1000, 5)])
+def test_the_columns_that_a_cache_needs_fixed_count_in_a_budget(network, budget, rows):
+    shapes = []
+
+    def spied(canvas, *given, **named):
+        shapes.append(tuple(canvas.shape))
+        return network(canvas, *given, **named)
+
+    limited = sample(spied, cache="dual", tokens_at_once=budget)
+    assert {width for _, width in shapes} == {5 + 12}
+    assert max(count for count, _ in shapes) == shapes[0][0] == rows
+    assert torch.equal(limited.tokens, sample(network, cache="dual").tokens)
 
 
 def test_a_cache_saves_columns():

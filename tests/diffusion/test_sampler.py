@@ -106,6 +106,33 @@ def test_rows_that_enter_as_others_leave_are_what_they_are_in_one_batch(sampler,
     assert sum(done) == len(PROMPTS)
 
 
+@given(samplers(), networks, st.none() | st.integers(1, 5), st.integers(1, 200), st.booleans())
+def test_no_forward_has_more_tokens_than_its_budget_and_none_changes_a_row(
+    sampler, network, at_once, budget, ascending
+):
+    shapes = []
+
+    def spied(canvas, *given, **named):
+        shapes.append(tuple(canvas.shape))
+        return network(canvas, *given, **named)
+
+    order = sorted(range(len(PROMPTS)), key=lambda i: len(PROMPTS[i]) if ascending else i)
+    prompts = [PROMPTS[i] for i in order]
+    keys = example_keys(0, [sum(prompt) for prompt in prompts])
+    limits = {"at_once": at_once, "tokens_at_once": budget}
+    limited = sampler.sample(spied, Prompts.pad(prompts, EOS), keys, SPECIAL, **limits)
+    assert_same(limited, sample(sampler, network)[torch.tensor(order)])
+    one = 2 if sampler.cfg_scale else 1
+    assert all(rows * width <= budget or rows == one for rows, width in shapes)
+    assert all(rows <= one * (at_once or len(prompts)) for rows, _ in shapes)
+
+    def fits(count: int) -> bool:
+        return one * count * (max(map(len, prompts[:count])) + sampler.gen_length) <= budget
+
+    most = [count for count in range(2, (at_once or len(prompts)) + 1) if fits(count)]
+    assert shapes[0][0] == one * max(most, default=1)
+
+
 @given(samplers(early_exit=False, threshold=0.3, remasking="low_confidence"), networks)
 def test_with_a_threshold_blocks_end_in_order_and_no_step_is_empty(sampler, network):
     trajectory = sample(sampler, network)

@@ -12,7 +12,7 @@ from dopsd.config.saved import chosen_arms, key_of, typed_overrides, with_comman
 from dopsd.config.weights import weights_at
 
 _OF_AN_EVALUATION = (
-    "checkpoint weights split samples temperature seed greedy eval_limit eval_batch_size "
+    "checkpoint weights split samples temperature seed greedy eval_limit eval_batch_size eval_batch_tokens "
     "long_prompts name trainer paths debug baseline compare html"
 )
 APPROXIMATE = ("threshold", "cache")

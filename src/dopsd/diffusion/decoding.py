@@ -1,6 +1,6 @@
 """Prompts that are decoded side by side: each row is at a step of its own, leaves when it is done, and makes room."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
@@ -40,6 +40,30 @@ class Rows:
         return cls(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """How much may be in flight: so many rows, and so many tokens in one forward (None: no limit)."""
+
+    rows: int | None = None
+    tokens: int | None = None
+
+    def entering(self, widths: Iterable[int], in_flight: int, width: int) -> int:
+        """How many of the next rows, of so many tokens each, fit beside those in flight; at least one where none is.
+
+        Every row is padded to the widest; those in flight have `width` tokens each.
+        """
+        entering = 0
+        for rows, own in enumerate(widths, start=in_flight + 1):
+            width = max(width, own)
+            if rows > 1 and not self._holds(rows, rows * width):
+                break
+            entering += 1
+        return entering
+
+    def _holds(self, rows: int, tokens: int) -> bool:
+        return (self.rows is None or rows <= self.rows) and (self.tokens is None or tokens <= self.tokens)
+
+
 class Decoding:
     """The tries in flight.
 
@@ -61,6 +85,11 @@ class Decoding:
 
     def __len__(self) -> int:
         return len(self._tries)
+
+    @property
+    def prompt_width(self) -> int:
+        """Columns of the prompts in flight, padding included."""
+        return self._shown.tokens.shape[1] if self._tries else 0
 
     def enter(self, tries: Sequence[Try], rows: Rows) -> None:
         """More tries, each with the row that it starts from."""

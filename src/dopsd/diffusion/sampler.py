@@ -12,7 +12,7 @@ from torch import Tensor
 from dopsd.diffusion.block_cache import BlockCache, CacheScope
 from dopsd.diffusion.choose import choose
 from dopsd.diffusion.confidence import forbid
-from dopsd.diffusion.decoding import Decoding, Rows, Try
+from dopsd.diffusion.decoding import Decoding, Room, Rows, Try
 from dopsd.diffusion.denoiser import Denoiser, guided
 from dopsd.diffusion.noise import derive
 from dopsd.diffusion.prompts import Prompts
@@ -89,24 +89,28 @@ class BlockSampler:
         given: Int[Tensor, "B L"] | None = None,
         keep_given: bool = True,
         at_once: int | None = None,
+        tokens_at_once: int | None = None,
         on_progress: Callable[[int], None] = lambda done: None,
     ) -> Trajectory:
         """One trajectory for each prompt; `keys` are the examples' random streams (unused at temperature 0).
 
         `given` is a canvas to start from. Its tokens stay, or (`keep_given=False`) are only looked ahead at: each
-        block is cleared when it is entered. At most `at_once` prompts are in flight; where one is done the next one
-        enters, and `on_progress` hears of it.
+        block is cleared when it is entered. At most `at_once` prompts are in flight, and `tokens_at_once` tokens in one
+        forward (but always one prompt); where one is done the next one enters, and `on_progress` hears of it.
         """
         assert len(prompts) == len(keys)
         rows = self.start(keys, special, given=given, keep_given=keep_given)
         decoding = self.decoding(denoiser, prompts, special)
+        room = Room(rows=at_once, tokens=tokens_at_once)
+        fixed = None if self.cache is None else prompts.tokens.shape[1]
+        widths = [self._tokens_of_a_row(fixed or length) for length in prompts.attention_mask.sum(1).tolist()]
         entered, order, parts = 0, [], []
         while len(order) < len(prompts):
-            room = (at_once or len(prompts)) - len(decoding)
-            if room and entered < len(prompts):
-                entering = torch.arange(entered, min(entered + room, len(prompts)))
+            width = self._tokens_of_a_row(decoding.prompt_width)
+            if count := room.entering(widths[entered:], len(decoding), width):
+                entering = torch.arange(entered, entered + count)
                 decoding.enter([Try(i) for i in entering.tolist()], rows[entering])
-                entered += len(entering)
+                entered += count
             tries, done = decoding.leave()
             if tries:
                 order += [t.prompt for t in tries]
@@ -115,6 +119,10 @@ class BlockSampler:
             else:
                 decoding.step()
         return self.trajectory(Rows.joined(parts), special)[torch.tensor(order).argsort()]
+
+    def _tokens_of_a_row(self, prompt: int) -> int:
+        """In one forward, behind a prompt of so many tokens: guidance has two rows for one."""
+        return (prompt + self.gen_length) * (2 if self.cfg_scale else 1)
 
     def decoding(self, denoiser: Denoiser, prompts: Prompts, special: SpecialTokens) -> Decoding:
         """A decoding of these prompts, with none of them in flight yet."""

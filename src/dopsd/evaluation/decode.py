@@ -82,6 +82,7 @@ def evaluate(
     chat: Chat,
     sampler: BlockSampler,
     batch_size: int,
+    batch_tokens: int | None = None,
     attempts: int = 1,
     seed: int,
     device: torch.device | str = "cpu",
@@ -89,8 +90,8 @@ def evaluate(
 ) -> Evaluation:
     """Decode every example `attempts` times, short prompts first; the next answer enters when one is done.
 
-    `batch_size` answers are decoded at once; `on_progress` hears how many were done. No examples (a rank's part of very
-    few) make an empty evaluation.
+    At most `batch_size` answers are decoded at once, and at most `batch_tokens` tokens in one forward; `on_progress`
+    hears how many were done. No examples (a rank's part of very few) make an empty evaluation.
     """
     if not examples:
         return Evaluation(samples=[])
@@ -104,6 +105,7 @@ def evaluate(
         keys_of([examples[i] for i, _ in by_length], seed, device, attempt_of),
         chat.special,
         at_once=batch_size,
+        tokens_at_once=batch_tokens,
         on_progress=on_progress,
     )
     answers = chat.answers(trajectory.tokens)

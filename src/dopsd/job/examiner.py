@@ -52,6 +52,7 @@ class Examiner:
                 chat=student.chat,
                 sampler=self.plan.greedy,
                 batch_size=batch_size,
+                batch_tokens=self.plan.settings.eval_batch_tokens,
                 attempts=samples,
                 seed=self.plan.settings.seed,
                 device=self.plan.device,

@@ -32,6 +32,7 @@ class Settings:
     prompts_per_step: AtLeastOne
     eval_every: AtLeastOne
     eval_batch_size: AtLeastOne
+    eval_batch_tokens: AtLeastOne | None
     eval_limit: AtLeastOne | None
     long_prompts: Literal["refuse", "skip"]
     early_stopping: AtLeastOne | None
