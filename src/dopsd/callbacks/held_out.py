@@ -1,4 +1,4 @@
-"""Accuracy on the dev split before training and every N optimizer steps; the best weights are kept."""
+"""Accuracy and a few answers on the dev split, before training and every N optimizer steps; the best weights stay."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,12 @@ from pathlib import Path
 
 import lightning as L
 
+from dopsd.callbacks.sample_tables import log_samples
 from dopsd.evaluation.decode import Evaluation
 from dopsd.evaluation.interval import Interval
 from dopsd.model import dropout_off, save_weights
+
+_LOGGED = 8  # answers to the first examples, at every evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,7 @@ class HeldOut(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Dev accuracy of the weights that training starts from (not again on resume)."""
         if not self.history:
-            self._check(pl_module, 0)
+            self._check(trainer, pl_module, 0)
         trainer.should_stop |= self._is_exhausted
 
     def on_train_batch_end(
@@ -59,7 +62,7 @@ class HeldOut(L.Callback):
         """Dev accuracy every N training steps, and after the last one."""
         step = batch_idx + 1
         if step % self._every == 0 or step == trainer.num_training_batches:
-            self._check(pl_module, step)
+            self._check(trainer, pl_module, step)
             trainer.should_stop |= self._is_exhausted
 
     @property
@@ -67,9 +70,12 @@ class HeldOut(L.Callback):
         since_best = sum(checked.step > self.best.step for checked in self.history)
         return self._patience is not None and since_best >= self._patience
 
-    def _check(self, module: L.LightningModule, step: int) -> None:
+    def _check(self, trainer: L.Trainer, module: L.LightningModule, step: int) -> None:
         with dropout_off(module.network):  # pyright: ignore
-            accuracy = self._evaluate().accuracy
+            evaluation = self._evaluate()
+        for logger in trainer.loggers:
+            log_samples(logger, evaluation.samples[:_LOGGED], step)
+        accuracy = evaluation.accuracy
         self.history.append(Checked(step=step, accuracy=accuracy))
         module.log_dict(
             {"eval/accuracy": accuracy.accuracy, "eval/low": accuracy.low, "eval/high": accuracy.high},
