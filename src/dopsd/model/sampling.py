@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -26,8 +27,8 @@ def _folded(network: nn.Module) -> Iterator[None]:
 
     In float32 only, where the sum loses nothing that counts, and not where the weights are divided over ranks.
     """
-    layers = [module for module in network.modules() if isinstance(module, LoraLayer)]
-    weights = [layer.get_base_layer().weight for layer in layers]
+    layers: list[Any] = [module for module in network.modules() if isinstance(module, LoraLayer)]
+    weights: list[nn.Parameter] = [layer.get_base_layer().weight for layer in layers]
     if not weights or any(isinstance(w, DTensor) or w.dtype != torch.float32 for w in weights):
         yield
         return
