@@ -45,8 +45,13 @@ def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="probe")
 def _entry(config: DictConfig) -> None:
+    from dopsd.job import memory_explained  # noqa: PLC0415
+
     hydra_config = HydraConfig.get()
-    probe(probed(config, hydra_config), Path(hydra_config.runtime.output_dir))
+    directory = Path(hydra_config.runtime.output_dir)
+    whole = probed(config, hydra_config)
+    with memory_explained(whole, directory):
+        probe(whole, directory)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from dopsd.job.context import fitting
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
 from dopsd.job.student import Student
+from dopsd.memory import needing
 from dopsd.model import sampling
 from dopsd.task import Split
 
@@ -23,7 +24,11 @@ class Examiner:
         """Decodes one split, each example as often as asked, a part on each rank, and shows the accuracy."""
         examples = fitting(self.plan, split, student.chat.tokenizer, context=student.context)
         mine = examples[ranks.this() :: ranks.count()]
+        at_once = self.plan.settings.eval_batch_size
         with (
+            needing(
+                "eval_batch_size", at_once, during=f"an evaluation ({title})", smaller=at_once // 2 or None
+            ),
             self.display.bar(title, samples * len(mine)) as advance,
             sampling(student.network) as denoiser,
         ):
@@ -33,7 +38,7 @@ class Examiner:
                 examples=mine,
                 chat=student.chat,
                 sampler=self.plan.greedy,
-                batch_size=self.plan.settings.eval_batch_size,
+                batch_size=at_once,
                 attempts=samples,
                 seed=self.plan.settings.seed,
                 device=self.plan.device,
