@@ -19,7 +19,6 @@ from dopsd.distillation.supervision import Supervision
 from dopsd.distillation.targets import Targets
 from dopsd.distillation.teacher import Teacher, TeacherView
 from dopsd.memory import needing
-from dopsd.method.clock import Clock
 from dopsd.method.method import Method
 from dopsd.method.teacher_weights import TeacherWeights
 from dopsd.model import dropout_off, in_step, sampling
@@ -70,7 +69,6 @@ class DOPSD(Method):
         self.rollout, self.learning = rollout, learning
         self.teacher, self.supervision, self.objective = teacher, supervision, objective
         self.teacher_weights = teacher_weights.attach(self.network)
-        self.clock = Clock()
 
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """One rollout of the batch's prompts, then the optimizer steps on the states it visited."""

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from dopsd import ranks
 from dopsd.chat import Chat
+from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.schedule import Schedule
 from dopsd.model import whole
@@ -46,6 +47,7 @@ class Method(L.LightningModule, ABC):
         self.network = network
         self.chat, self.task, self.seed = chat, task, seed
         self.max_steps, self.micro_batches = max_steps, MicroBatches(micro_batch_tokens)
+        self.clock = Clock()
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
 
     @abstractmethod
@@ -84,22 +86,24 @@ class Method(L.LightningModule, ABC):
             optimizer.zero_grad()
             figures = []
             for loss, logged in losses(micro_batches):
-                self.manual_backward(loss)
+                with self.clock("backward"):
+                    self.manual_backward(loss)
                 figures.append(logged)
             return torch.stack(figures).sum(0)
 
         figures = self.micro_batches.done_in(accumulate, rows=rows, width=width, may_repeat=not is_sharded)
         ranks.add_up(figures)
-        parameters = [p for p in self.network.parameters() if p.grad is not None]
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if not is_sharded:  # else they are added up already
-            ranks.add_up(*gradients)
-        norm = whole(nn.utils.get_total_norm(gradients))
-        nn.utils.clip_grads_with_norm_(parameters, self._gradient_clip, norm)
-        if torch.isfinite(norm):
-            optimizer.step()
-        elif ranks.is_first():
-            warnings.warn(f"gradient norm {float(norm)}: this update is left out", stacklevel=2)
+        with self.clock("optimizer"):
+            parameters = [p for p in self.network.parameters() if p.grad is not None]
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            if not is_sharded:  # else they are added up already
+                ranks.add_up(*gradients)
+            norm = whole(nn.utils.get_total_norm(gradients))
+            nn.utils.clip_grads_with_norm_(parameters, self._gradient_clip, norm)
+            if torch.isfinite(norm):
+                optimizer.step()
+            elif ranks.is_first():
+                warnings.warn(f"gradient norm {float(norm)}: this update is left out", stacklevel=2)
         return norm, figures
 
     def log_step(self, values: dict[str, float | Tensor]) -> None:
