@@ -38,11 +38,15 @@ def load(overrides: Sequence[str]) -> tuple[DOPSD, list[Draw]]:
     method.optimizers = lambda **_: optimizer
     method.manual_backward = lambda loss: loss.backward()
     method.logged = {}
-    method.log_step = MethodType(lambda self, values: self.logged.update(values), method)
+    method.log_step = MethodType(_log, method)
     method.network.train()
     settings = plan.settings
     stream = TrainingStream(plan.task.examples("train"), length=settings.prompts_per_step, seed=settings.seed)
     return method, [stream[number] for number in range(settings.prompts_per_step)]
+
+
+def _log(method: DOPSD, values: dict[str, Any]) -> None:
+    method.logged.update({key: float(value) for key, value in values.items()})
 
 
 def load_student(overrides: Sequence[str]) -> tuple[Plan, Student]:
