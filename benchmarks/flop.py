@@ -25,7 +25,7 @@ class Flop:
     r: int
 
     def forward(self, rows: int, width: int, at: int, *, adapted: bool) -> float:
-        """From token ids to the hidden states that are wanted; without the adapters it is the teacher's."""
+        """From token ids to the hidden states that are wanted; `adapted` is whether they go through the adapters."""
         everywhere, wanted = rows * width, rows * at
         rank = self.r if adapted else 0
         layer = 2 * self._parameters((*_KEYS_AND_VALUES, *_FROM_QUERIES_ON), rank) + self._attention(width)
@@ -50,9 +50,9 @@ class Flop:
         """Logits, or the gradients of the hidden states under them."""
         return 2 * self.config.d_model * self.config.vocab_size * positions
 
-    def rollout(self, steps: int, width: int, block_length: int) -> float:
+    def rollout(self, steps: int, width: int, block_length: int, *, adapted: bool) -> float:
         """`steps` denoising steps, summed over the rows, each with the logits of a block."""
-        return self.forward(steps, width, block_length, adapted=True) + self.head(steps * block_length)
+        return self.forward(steps, width, block_length, adapted=adapted) + self.head(steps * block_length)
 
     def loss(self, states: int, width: int, block_length: int, supervised: int) -> float:
         """The teacher at a block of each state, then the student forward and backward at its supervised positions."""

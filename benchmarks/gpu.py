@@ -8,7 +8,6 @@ without); the shortcuts are a sample of 16 states and the dual cache: how much a
 how sure a model is, and random weights are not. Writes benchmarks/results/gpu.json after every part, prints a table.
 
     python benchmarks/gpu.py micro_batch_tokens=8192 model.compile=true     # overrides as of dopsd.train
-    python benchmarks/gpu.py --tf32                                         # the adapters' float32 products in TF32
     python benchmarks/gpu.py --shape tiny                                   # the same code in seconds, on any machine
 
 Exit code 2 without a CUDA device, 1 where CPU and GPU disagree.
@@ -94,9 +93,6 @@ def main(arguments: Sequence[str]) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shape", choices=SHAPES, default="8b")
-    parser.add_argument(
-        "--tf32", action="store_true", help="TF32 in float32 products, once the check is done"
-    )
     parser.add_argument("overrides", nargs="*", help="settings as of dopsd.train")
     given = parser.parse_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -108,8 +104,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"make bench-gpu: {device} and CPU differ by {wrong}, allowed are {TOLERANCE}\n")
         return 1
     keep = (lambda results: save("gpu", results)) if given.shape == "8b" else (lambda results: None)
-    torch.set_float32_matmul_precision("high" if given.tf32 else "highest")
-    results = {"machine": machine(), "tf32": given.tf32, "differs_from_cpu": wrong}
+    results = {"machine": machine(), "differs_from_cpu": wrong}
     measure(SHAPES[given.shape], given.overrides, device, results, keep)
     show(results)
     return 0
@@ -185,9 +180,10 @@ def utilisation(
     """The FLOP that a measured step asks for, and how near to the machine's rate its parts came."""
     sampler = method.rollout.sampler
     flop = Flop(method.network.config, method.network.peft_config["default"].r)
-    states = int(measured["logged"]["train/states"])
+    states, steps = int(measured["logged"]["train/states"]), int(trajectory.steps.sum())
+    adapted = weight_dtype(method) != torch.float32  # in float32 they are folded into the weights to sample
     needed = {
-        "rollout": flop.rollout(int(trajectory.steps.sum()), width, sampler.block_length),
+        "rollout": flop.rollout(steps, width, sampler.block_length, adapted=adapted),
         "loss": flop.loss(states, width, sampler.block_length, sampler.unmask_counts[0]),
     }
     seconds = {"rollout": measured["seconds"]["rollout"], "loss": sum(measured["seconds"][p] for p in LOSS)}

@@ -26,7 +26,7 @@ from dopsd.figure import entitle, plain
 from dopsd.memory import peak_memory_gb
 from dopsd.method.dopsd import DOPSD
 
-BASE = {"prompts": 2, "states": 32, "length": 128, "vocabulary": 512}
+BASE = {"prompts": 2, "states": 16, "length": 128, "vocabulary": 512}
 AXES = {
     "prompts": (1, 2, 4, 8, 16, 32, 64),
     "states": (16, 32, 64, 128),
@@ -34,7 +34,7 @@ AXES = {
     "vocabulary": (64, 512, 4096, 32768, LLADA_VOCABULARY),
 }
 ALWAYS = ("model.init=random", "block_length=32", "max_attempts=1", "learning.learn_from=all")
-REPETITIONS, ENOUGH_S = 3, 20.0
+REPETITIONS, ENOUGH_S = 3, 10.0
 Point = dict[str, int]
 Measured = dict[str, Any]
 
