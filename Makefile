@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install demo test check format bench clean
+.PHONY: install demo test check format bench bench-gpu growth clean
 
 install: $(STAMP)
 
@@ -34,6 +34,12 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/step.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/decoding.py
+
+bench-gpu: $(STAMP)
+	$(BIN)/python benchmarks/gpu.py
+
+growth: $(STAMP)
+	$(BIN)/python benchmarks/growth.py
 
 clean:
 	rm -rf .venv runs multirun dist build

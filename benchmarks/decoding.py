@@ -4,21 +4,18 @@ Greedy decoding of the same puzzles, exactly and in each approximate way, in tur
 benchmarks/results/decoding.json.
 """
 
-import json
 import statistics
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from setup import cpu_name, load_student
+from setup import load_student, machine, save
 
 from dopsd.diffusion.trajectory import Trajectory
 from dopsd.evaluation.differing import differing
 
-RESULTS = Path(__file__).parent / "results" / "decoding.json"
 EXAMPLES, REPETITIONS, BATCH_SIZE = 256, 3, 32
 WAYS = {
     "exact": {},
@@ -31,13 +28,12 @@ WAYS = {
 def main() -> None:
     """Measure, save, show."""
     results = {
-        "machine": {"cpu": cpu_name(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "machine": machine(),
         "examples": EXAMPLES,
         "batch_size": BATCH_SIZE,
         **measured(),
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    save("decoding", results)
     show(results)
 
 

@@ -4,23 +4,19 @@ Both ways in one process, in turn, a few times over; the ratio is the median of 
 whatever else the machine does falls on both. Writes benchmarks/results/evaluation.json.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
-import torch
 from reference_evaluation import decode_reference
 from rich.console import Console
 from rich.table import Table
-from setup import cpu_name, load_student
+from setup import load_student, machine, save
 
 from dopsd.evaluation.decode import Evaluation, evaluate
 
 T = TypeVar("T")
-RESULTS = Path(__file__).parent / "results" / "evaluation.json"
 EXAMPLES, REPETITIONS, BATCH_SIZE = 256, 5, 32
 CANVASES = {"gen_length=40": [], "gen_length=80": ["gen_length=80", "denoising_steps=80"]}
 
@@ -28,13 +24,12 @@ CANVASES = {"gen_length=40": [], "gen_length=80": ["gen_length=80", "denoising_s
 def main() -> None:
     """Measure, check, save, show."""
     results = {
-        "machine": {"cpu": cpu_name(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "machine": machine(),
         "examples": EXAMPLES,
         "batch_size": BATCH_SIZE,
         **{name: measured(overrides) for name, overrides in CANVASES.items()},
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    save("evaluation", results)
     show(results)
 
 

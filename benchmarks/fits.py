@@ -4,19 +4,17 @@ The bytes that a layer keeps for the backward pass are counted on one layer of L
 `model=llada_8b`; everything else is arithmetic. Writes benchmarks/results/fits.json.
 """
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from setup import save
 from torch import Tensor
 
 from dopsd.diffusion.readout import LOGITS
 from dopsd.model import LLaDAConfig, MaskedDiffusionLM, add_lora
 
-RESULTS = Path(__file__).parent / "results" / "fits.json"
 GB = 1e9
 SHAPE = {
     "d_model": 4096,
@@ -56,8 +54,7 @@ def main() -> None:
         for name, setup in SETUPS.items()
         for card in CARDS
     ]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"layer": vars(layer), "rows": rows}, indent=1) + "\n")
+    save("fits", {"layer": vars(layer), "rows": rows})
     show(rows)
 
 

@@ -58,6 +58,14 @@ def reference_step(method: DOPSD, batch: Sequence[Draw], propose: Propose = same
     return {"loss": float(loss), "kept": len(kept) / len(batch)}
 
 
+def reference_training_step(method: DOPSD, batch: Sequence[Draw]) -> None:
+    """Gradients the straightforward way, with fresh noise, and the optimizer step."""
+    optimizer = method.optimizers()
+    optimizer.zero_grad()
+    reference_step(method, batch, propose=gumbel_tokens)
+    optimizer.step()
+
+
 @torch.no_grad()
 def rollout_one(method: DOPSD, draw: Draw, propose: Propose) -> Kept | None:
     """Try after try until one answer is accepted; else the first try where rejected ones are learnt from too."""

@@ -1,12 +1,16 @@
-"""Builds the method of a command line outside Lightning's loop, so that one step can be timed and inspected."""
+"""What benchmarks share: a method outside Lightning's loop, networks of any shape, this machine, saved results."""
 
 import json
 import platform
 import shutil
+import subprocess
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import MethodType
+from typing import Any
 
+import torch
 from hydra import compose, initialize_config_dir
 
 import dopsd.model
@@ -16,23 +20,33 @@ from dopsd.method.dopsd import DOPSD
 from dopsd.stream import Draw, TrainingStream
 
 LLADA_VOCABULARY = 126_464
+RESULTS = Path(__file__).parent / "results"
 
 
 def load(overrides: Sequence[str]) -> tuple[DOPSD, list[Draw]]:
-    """The method that `python -m dopsd.train OVERRIDES` would train, with its optimizer, and its first batch."""
+    """The method that `python -m dopsd.train OVERRIDES` would train, with its optimizer, and its first batch.
+
+    Random weights are drawn on the device: on the CPU those of a large network would take minutes.
+    """
     with initialize_config_dir(CONF, version_base="1.3"):
         plan = Plan.of(compose("train", list(overrides)))
-    student = Student.load(plan)
-    method = plan.method(network=student.network, chat=student.chat, task=plan.task)
+    is_random = plan.model.arguments["init"] == "random"
+    with torch.device(plan.device) if is_random else nullcontext():
+        student = Student.load(plan)
+    method = student.method().to(plan.device)
     optimizer = method.configure_optimizers()
     method.optimizers = lambda **_: optimizer
     method.manual_backward = lambda loss: loss.backward()
     method.logged = {}
-    method.log_step = MethodType(lambda self, values: self.logged.update(values), method)
+    method.log_step = MethodType(_log, method)
     method.network.train()
     settings = plan.settings
     stream = TrainingStream(plan.task.examples("train"), length=settings.prompts_per_step, seed=settings.seed)
     return method, [stream[number] for number in range(settings.prompts_per_step)]
+
+
+def _log(method: DOPSD, values: dict[str, Any]) -> None:
+    method.logged.update({key: float(value) for key, value in values.items()})
 
 
 def load_student(overrides: Sequence[str]) -> tuple[Plan, Student]:
@@ -44,13 +58,38 @@ def load_student(overrides: Sequence[str]) -> tuple[Plan, Student]:
 
 def wide_vocabulary(directory: Path) -> str:
     """A checkpoint directory of the embedded network with LLaDA's vocabulary (no weights: use model.init=random)."""
+    return shaped(directory, vocab_size=LLADA_VOCABULARY)
+
+
+def shaped(directory: Path, *, vocab_size: int, **shape: int) -> str:
+    """A checkpoint directory without weights: the embedded network's tokenizer, and its config with another shape."""
     embedded = Path(dopsd.model.__file__).parent / "tiny"
     for file in embedded.glob("tokenizer*.json"):
         shutil.copy(file, directory)
     config = json.loads((embedded / "config.json").read_text())
-    config |= {"vocab_size": LLADA_VOCABULARY, "embedding_size": LLADA_VOCABULARY}
+    config |= {"vocab_size": vocab_size, "embedding_size": vocab_size, **shape}
     (directory / "config.json").write_text(json.dumps(config))
     return str(directory)
+
+
+def machine() -> dict[str, Any]:
+    """What results are taken on."""
+    known = {"cpu": cpu_name(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    if torch.cuda.is_available():
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        driver = subprocess.run(query, capture_output=True, text=True, check=False).stdout.split()
+        known |= {
+            "gpu": torch.cuda.get_device_name(),
+            "cuda": torch.version.cuda,
+            "driver": " ".join(driver[:1]),
+        }
+    return known
+
+
+def save(name: str, results: dict[str, Any]) -> None:
+    """Writes benchmarks/results/NAME.json."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n")
 
 
 def cpu_name() -> str:

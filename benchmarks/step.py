@@ -11,21 +11,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from ddp import two_processes
-from reference import gumbel_tokens, reference_step
+from reference import reference_training_step
 from rich.console import Console
 from rich.table import Table
-from setup import cpu_name, load, wide_vocabulary
+from setup import load, machine, save, wide_vocabulary
 
 from dopsd.memory import peak_memory_gb
-from dopsd.method.dopsd import DOPSD
-from dopsd.stream import Draw
 
-RESULTS = Path(__file__).parent / "results" / "cpu.json"
 DEMO = ["task=countdown", "prompts_per_step=16"]
 # LLaDA's vocabulary and canvas on the embedded network, every trajectory learnt from: 128 states each.
 WIDE = [
@@ -46,13 +42,13 @@ def main() -> None:
     demo = {way: in_own_process("demo", way) for way in ("dopsd", "reference")}
     wide = {way: in_own_process("large_vocab", way) for way in ("dopsd", "reference")}
     results = {
-        "machine": {"cpu": cpu_name(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "machine": machine(),
         "demo": compared(demo),
         "large_vocab": compared(wide),
         "shares": demo["dopsd"]["shares"],
         "ddp2": two_processes(),
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    save("cpu", results)
     show(results)
 
 
@@ -81,14 +77,6 @@ def measure(configuration: str, way: str) -> dict:
         measured["shares"] = {part: s / whole for part, s in clock.items()}
         measured["shares"]["rest"] = 1 - sum(measured["shares"].values())
     return measured
-
-
-def reference_training_step(method: DOPSD, batch: Sequence[Draw]) -> None:
-    """Gradients the straightforward way, and the optimizer step."""
-    optimizer = method.optimizers()
-    optimizer.zero_grad()
-    reference_step(method, batch, propose=gumbel_tokens)
-    optimizer.step()
 
 
 def timed(step: Callable[[], object]) -> float:

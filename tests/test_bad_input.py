@@ -219,9 +219,9 @@ def test_a_resumed_run_keeps_its_settings(tmp_path: Path, capsys: pytest.Capture
     ran = run(capsys, "train", "resume=nowhere")
     assert ran.err == "dopsd: resume=nowhere: must be a run's directory (there is no config.yaml in it)\n"
     ran = run(capsys, "train", f"resume={tmp_path}", "rho=0.5")
-    assert (
-        ran.err
-        == "dopsd: rho=0.5: a resumed run keeps its settings, only max_steps and trainer can be given\n"
+    assert ran.err == (
+        "dopsd: rho=0.5: a resumed run keeps its settings, "
+        "only max_steps, micro_batch_tokens, eval_batch_size, eval_batch_tokens and trainer can be given\n"
     )
 
 

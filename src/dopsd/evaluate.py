@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dopsd.config.rows import put_together, rows_of, taken_apart
-from dopsd.entry.command import command
+from dopsd.entry.command import carried_back, command
 from dopsd.entry.composing import CONF
 from dopsd.entry.lists import with_lists
 from dopsd.entry.processes import on_every_process
@@ -36,13 +36,14 @@ def compare(config: DictConfig, directory: Path) -> None:
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="evaluate")
 def _entry(config: DictConfig) -> None:
-    hydra_config = HydraConfig.get()
-    directory = Path(hydra_config.runtime.output_dir)
-    rows = rows_of(config, hydra_config)
-    if rows:
-        on_every_process(evaluate, put_together(rows), directory)
-    else:
-        compare(config, directory)
+    with carried_back():
+        hydra_config = HydraConfig.get()
+        directory = Path(hydra_config.runtime.output_dir)
+        rows = rows_of(config, hydra_config)
+        if rows:
+            on_every_process(evaluate, put_together(rows), directory)
+        else:
+            compare(config, directory)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dopsd.config.probed import probed
-from dopsd.entry.command import command
+from dopsd.entry.command import carried_back, command
 from dopsd.entry.composing import CONF
 
 
@@ -45,8 +45,14 @@ def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="probe")
 def _entry(config: DictConfig) -> None:
-    hydra_config = HydraConfig.get()
-    probe(probed(config, hydra_config), Path(hydra_config.runtime.output_dir))
+    with carried_back():
+        from dopsd.job import memory_explained  # noqa: PLC0415
+
+        hydra_config = HydraConfig.get()
+        directory = Path(hydra_config.runtime.output_dir)
+        whole = probed(config, hydra_config)
+        with memory_explained(whole, directory):
+            probe(whole, directory)
 
 
 def main() -> None:

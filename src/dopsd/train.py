@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dopsd.config.saved import planned
-from dopsd.entry.command import command
+from dopsd.entry.command import carried_back, command
 from dopsd.entry.composing import CONF
 from dopsd.entry.processes import on_every_process
 
@@ -44,9 +44,10 @@ def train(config: DictConfig, directory: Path) -> None:
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")
 def _entry(config: DictConfig) -> None:
-    hydra_config = HydraConfig.get()
-    directory = Path(config.resume or hydra_config.runtime.output_dir)
-    on_every_process(train, planned(config, hydra_config), directory)
+    with carried_back():
+        hydra_config = HydraConfig.get()
+        directory = Path(config.resume or hydra_config.runtime.output_dir)
+        on_every_process(train, planned(config, hydra_config), directory)
 
 
 def main() -> None:

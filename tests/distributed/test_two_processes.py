@@ -17,6 +17,8 @@ from safetensors.torch import load_file
 from dopsd.task import Countdown
 
 SCRIPT = Path(__file__).with_name("half_accepted.py")
+SCARCE = Path(__file__).parents[1] / "scarce_memory.py"
+TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone")
 ON_TWO = ("trainer.accelerator=cpu", "trainer.devices=2")
 LONGER = (
     *QUICK,
@@ -88,8 +90,7 @@ def test_torchrun_trains_like_one_process_and_the_run_goes_on_in_one(
     ran = run(capsys, "train", *settings, "hydra.run.dir=one")
     assert ran.code == 0, ran.err
     assert {0.0, 0.5, 1.0} >= {row["rollout/accepted"] for row in rows(tmp_path / "one")} >= {0.5}
-    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", str(SCRIPT))
-    ran = command(*torchrun, *settings, trainer[0], *ON_TWO, "paths.runs=two")
+    ran = command(*TORCHRUN, str(SCRIPT), *settings, trainer[0], *ON_TWO, "paths.runs=two")
     assert ran.code == 0, ran.err
     (two,) = (tmp_path / "two").glob("*/*")
     assert_same_run(two, tmp_path / "one")
@@ -98,6 +99,35 @@ def test_torchrun_trains_like_one_process_and_the_run_goes_on_in_one(
     ran = run(capsys, "train", f"resume={two}", "max_steps=6", "trainer=cpu")
     assert ran.code == 0, ran.err
     assert_same_run(two, tmp_path / "one")
+
+
+def test_a_rank_that_runs_out_of_memory_does_its_part_again(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = (*LONGER, model, "prompts_per_step=2", "learning.learn_from=all", "micro_batch_tokens=200")
+    ran = command(
+        *TORCHRUN, str(SCARCE), *settings, "trainer=ddp", *ON_TWO, f"hydra.run.dir={tmp_path / 'two'}"
+    )
+    assert ran.code == 0, ran.err
+    assert ran.err.count("is now") == 1
+    assert run(capsys, "train", *settings, f"hydra.run.dir={tmp_path / 'one'}").code == 0
+    row, expected = rows(tmp_path / "two")[0], rows(tmp_path / "one")[0]
+    assert row["train/loss"] == pytest.approx(expected["train/loss"], abs=1e-5)
+    assert row["train/gradient_norm"] == pytest.approx(expected["train/gradient_norm"], rel=1e-4)
+
+
+def test_a_rank_of_a_divided_network_that_runs_out_of_memory_ends_all(model: str, tmp_path: Path) -> None:
+    settings = (*LONGER, model, "prompts_per_step=2", "learning.learn_from=all", "micro_batch_tokens=200")
+    started = time.monotonic()
+    ran = command(
+        *TORCHRUN, str(SCARCE), *settings, "trainer=fsdp", *ON_TWO, f"hydra.run.dir={tmp_path / 'two'}"
+    )
+    assert time.monotonic() - started < 60
+    assert ran.code != 0
+    said = [line for line in ran.err.splitlines() if line.startswith("dopsd: ")]
+    assert len(said) == 1
+    assert said[0].startswith("dopsd: micro_batch_tokens=200: out of memory in an update on states of ")
+    assert said[0].endswith("; try micro_batch_tokens=54")
 
 
 def test_a_sweep_has_one_directory_a_job_and_its_jobs_come_one_after_the_other(

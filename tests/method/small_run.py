@@ -74,20 +74,25 @@ class Study:
         self.micro_batches: list[int] = []
         self.rows: list[dict[str, float]] = []
         self.network = method.network
-        method.update = self._update  # type: ignore[method-assign]
+        method.optimizers = lambda **_: self  # type: ignore[method-assign]
+        method.manual_backward = self._backward  # type: ignore[method-assign]
         method.log_step = lambda values: self.rows.append({k: float(v) for k, v in values.items()})  # type: ignore
         method.training_step(draws, 0)
 
-    def _update(self, losses) -> Tensor:
+    def zero_grad(self) -> None:
+        """Before an update."""
         self.network.zero_grad()
-        parts = []
-        for loss in losses:
-            loss.backward()
-            parts.append(loss.detach())
-        self.losses.append(torch.stack(parts).sum())
-        self.micro_batches.append(len(parts))
+        self._parts: list[Tensor] = []
+
+    def _backward(self, loss: Tensor) -> None:
+        self._parts.append(loss.detach())
+        loss.backward()
+
+    def step(self) -> None:
+        """In place of an optimizer's step."""
+        self.losses.append(torch.stack(self._parts).sum())
+        self.micro_batches.append(len(self._parts))
         self.gradients.append(gradients_of(self.network))
-        return torch.tensor(0.0)
 
     def logged(self, key: str) -> list[float]:
         """All values of one metric."""

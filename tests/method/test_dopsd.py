@@ -1,6 +1,7 @@
 """One d-OPSD step against three plain loops, and what must not change it."""
 
 import copy
+import time
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from dopsd.distillation.clip import NoClip, PointwiseClip
 from dopsd.distillation.divergence import ForwardKL, Objective, ReverseKL
 from dopsd.distillation.supervision import StudentRanked
 from dopsd.distillation.teacher import ARPrefixTeacher, SuffixTeacher
+from dopsd.method.clock import Clock
 from dopsd.method.dopsd import Learning
 from dopsd.method.teacher_weights import EMAWeights, LiveWeights
 from dopsd.rollout import Rollout
@@ -285,6 +287,13 @@ def test_time_is_told_by_part():
     method = dopsd()
     Study(method)
     seconds = method.clock.read()
-    assert seconds.keys() == {"rollout", "teacher", "student"}
+    assert seconds.keys() == {"rollout", "teacher", "student", "backward", "optimizer"}
     assert all(value > 0 for value in seconds.values())
     assert method.clock.read() == {}
+
+
+def test_a_part_ends_when_its_work_is_done():
+    clock = Clock(wait=lambda: time.sleep(0.05))
+    with clock("part"):
+        pass
+    assert clock.read()["part"] >= 0.05

@@ -23,8 +23,15 @@ class Constant(Method):
     def training_step(self, batch, batch_idx):
         self.rates.append(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         weight = self.network.head
-        losses = (self.factor / self.parts * weight.sum() for _ in range(self.parts))
-        self.norms.append(float(self.update(losses)))
+
+        def losses(micro_batches):
+            assert len(micro_batches) == self.parts
+            for _ in micro_batches:
+                yield self.factor / self.parts * weight.sum(), torch.ones(2)
+
+        norm, figures = self.update(losses, rows=self.parts, width=self.micro_batches.tokens)
+        assert figures.tolist() == [self.parts] * 2
+        self.norms.append(float(norm))
 
 
 def moved(method: Constant, steps: int = 1) -> float:
@@ -68,15 +75,6 @@ def test_only_trainable_weights_are_given_to_the_optimizer():
 
     Constant(network=network, optimizer=optimizer).configure_optimizers()
     assert {id(p) for p in given_to} == {id(p) for p in network.parameters() if p.requires_grad}
-
-
-@given(st.integers(0, 40), st.integers(1, 30), st.integers(1, 200))
-def test_micro_batches_cover_all_rows_once_in_order_within_the_budget(rows, width, budget):
-    slices = Constant(micro_batch_tokens=budget).micro_batches(rows, width)
-    assert [row for part in slices for row in range(rows)[part]] == list(range(rows))
-    for part in slices:
-        size = part.stop - part.start
-        assert size == 1 or 1 < size * width <= budget
 
 
 @given(st.integers(0, 20), st.integers(1, 50), st.floats(0, 1))

@@ -14,7 +14,8 @@ from dopsd.config.errors import UserError
 CONFIG = "config.yaml"
 RESUME_POINT = "resume.ckpt"
 WEIGHTS = "weights"
-_FREE_ON_RESUME = ("resume", "max_steps", "trainer")
+FREE_ON_RESUME = ("max_steps", "micro_batch_tokens", "eval_batch_size", "eval_batch_tokens")
+"""Numbers of a run that may change when it is resumed: its end, and what a device holds at once."""
 _TRUSTED = ("dopsd.", "lightning.", "torch.optim.")
 
 
@@ -77,21 +78,23 @@ def read_saved(directory: Path, key: str) -> DictConfig:
 
 
 def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """The run's own config; only its end and the hardware can be changed."""
+    """The run's own config; only its end, the hardware, and what that holds at once can be changed."""
     for override in overrides:
-        if key_of(override).partition(".")[0] not in _FREE_ON_RESUME:
-            raise UserError(
-                f"{override}: a resumed run keeps its settings, only max_steps and trainer can be given"
-            )
+        if key_of(override).partition(".")[0] not in ("resume", "trainer", *FREE_ON_RESUME):
+            free = f"{', '.join(FREE_ON_RESUME)} and trainer"
+            raise UserError(f"{override}: a resumed run keeps its settings, only {free} can be given")
     directory = Path(config.resume)
     saved = read_saved(directory, "resume")
     if not (directory / RESUME_POINT).is_file():
         raise UserError(
             f"resume={directory}: the run has not reached its first {RESUME_POINT}, start it anew"
         )
-    if any(key_of(override) == "max_steps" for override in overrides):
-        saved.max_steps = saved.method.max_steps = config.max_steps
-        saved.command.overrides.append(f"max_steps={config.max_steps}")
+    for key in map(key_of, overrides):
+        if key in FREE_ON_RESUME:
+            for node in (saved, saved.method):
+                if key in node:
+                    node[key] = config[key]
+            saved.command.overrides.append(f"{key}={config[key]}")
     _change_hardware(saved, config, overrides)
     saved.resume = str(directory)
     return saved

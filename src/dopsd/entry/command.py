@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from dopsd.config.errors import EXIT_CODE, Interrupted, UserError
+from dopsd.config.errors import EXIT_CODE, ElsewhereError, Interrupted, UserError
 from dopsd.entry import before
 from dopsd.entry.composing import explain, refuse_what_hydra_cannot_explain
 
 _INTERRUPTED = 128 + signal.SIGINT
+_is_here = False  # whether `command` is what runs in this process
 
 
 def command(entry: Callable[[], None], config_name: str) -> None:
@@ -21,12 +22,14 @@ def command(entry: Callable[[], None], config_name: str) -> None:
 
     With HYDRA_FULL_ERROR=1 in the environment errors keep their tracebacks.
     """
+    global _is_here  # noqa: PLW0603
+    _is_here = True
     wants_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         with _hydra_raises():
             refuse_what_hydra_cannot_explain(sys.argv[1:])
             entry()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except (UserError, ElsewhereError, HydraException, OmegaConfBaseException) as error:
         before.remove_what_is_empty()
         if wants_tracebacks:
             raise
@@ -34,6 +37,17 @@ def command(entry: Callable[[], None], config_name: str) -> None:
     except KeyboardInterrupt as interrupt:
         before.remove_what_is_empty()
         _exit(interrupt.message if isinstance(interrupt, Interrupted) else "interrupted", _INTERRUPTED)
+
+
+@contextmanager
+def carried_back() -> Iterator[None]:
+    """Inside a job that a launcher has taken to another process, a UserError becomes one that Hydra carries back."""
+    try:
+        yield
+    except UserError as error:
+        if _is_here:
+            raise
+        raise ElsewhereError(error.message) from None
 
 
 @contextmanager

@@ -26,11 +26,12 @@ def on_every_process(job: Callable[[DictConfig, Path], None], config: DictConfig
 
     Lightning would start the other ranks by repeating the command, and with it a whole sweep.
     """
-    from dopsd.job import Hardware  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
+    from dopsd.job import Hardware, memory_explained  # noqa: PLC0415  (slow: --help answers without it)
 
     hardware = Hardware.of(required(config, "trainer"), config)
     if hardware.is_launched:
-        job(config, directory)
+        with memory_explained(config, directory):
+            job(config, directory)
         return
     with tempfile.TemporaryDirectory(prefix="dopsd-") as notes:
         OmegaConf.save(config, Path(notes, CONFIG))

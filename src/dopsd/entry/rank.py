@@ -21,7 +21,10 @@ def main(name: str, directory: Path, notes: Path) -> int:
     try:
         config = OmegaConf.load(notes / CONFIG)
         assert isinstance(config, DictConfig)
-        getattr(import_module(f"dopsd.{name}"), name)(config, directory)
+        from dopsd.job import memory_explained  # noqa: PLC0415  (what fails to import is noted, too)
+
+        with memory_explained(config, directory):
+            getattr(import_module(f"dopsd.{name}"), name)(config, directory)
     except UserError as error:
         return _note(notes / MISTAKE, error.message)
     except Interrupted as interrupt:

@@ -14,6 +14,7 @@ from dopsd.job.plan import Plan
 from dopsd.job.probing import circumstances, prepare_probe, run_probe
 from dopsd.job.reporting import Wanted, compare, leave_report
 from dopsd.job.run_directory import RunDirectory
+from dopsd.job.short_of_memory import memory_explained
 from dopsd.job.student import Student
 from dopsd.job.summary import Tested, summarise, test_weights, title_of, versions
 
@@ -35,6 +36,7 @@ __all__ = [
     "draw_curve",
     "fit",
     "leave_report",
+    "memory_explained",
     "prepare_probe",
     "run_probe",
     "summarise",

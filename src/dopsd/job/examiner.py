@@ -9,6 +9,7 @@ from dopsd.job.context import fitting
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
 from dopsd.job.student import Student
+from dopsd.memory import needing
 from dopsd.model import sampling
 from dopsd.task import Example, Split
 
@@ -41,7 +42,10 @@ class Examiner:
     ) -> Evaluation:
         """Each rank decodes a part, all get the whole."""
         mine = examples[ranks.this() :: ranks.count()]
+        budget = self.plan.settings.eval_batch_tokens
+        key, value = ("eval_batch_tokens", budget) if budget else ("eval_batch_size", batch_size)
         with (
+            needing(key, value, during=f"an evaluation ({title})", smaller=value // 2 or None),
             self.display.bar(title, samples * len(mine)) as advance,
             sampling(student.network) as denoiser,
         ):

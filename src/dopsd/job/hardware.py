@@ -40,6 +40,10 @@ class Shards(Replicas):
     Checkpoints hold whole tensors, so that a run goes on with any number of processes.
     """
 
+    def on_exception(self, exception: BaseException) -> None:
+        """Lightning would move the network to the CPU, which one in the middle of a forward cannot bear."""
+        self._lightning_module = None
+
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """The trained weights: the frozen ones need not be brought together."""
         assert self.lightning_module is not None

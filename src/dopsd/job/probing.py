@@ -10,6 +10,7 @@ from dopsd.job.chosen import Chosen
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
 from dopsd.job.student import Student
+from dopsd.memory import needing
 from dopsd.model import dropout_off, initial_network
 from dopsd.probes import Finding, NothingFoundError, Probe, Subject
 
@@ -31,14 +32,19 @@ def run_probe(probe: Probe, base: Student, chosen: Chosen, display: Display) -> 
     untrained = initial_network(base.network)
     student = base if chosen.directory is None else base.with_weights(chosen.directory)
     examples = base.plan.task.examples(chosen.split)[: settings.eval_limit]
-    with display.bar("probe", len(examples)) as advance, dropout_off(student.network):
+    at_once = settings.eval_batch_size
+    with (
+        needing("eval_batch_size", at_once, during="a probe", smaller=at_once // 2 or None),
+        display.bar("probe", len(examples)) as advance,
+        dropout_off(student.network),
+    ):
         subject = Subject(
             student=student.network,
             untrained=untrained,
             task=base.plan.task,
             chat=student.chat,
             examples=examples,
-            batch_size=settings.eval_batch_size,
+            batch_size=at_once,
             seed=settings.seed,
             device=base.plan.device,
             on_progress=advance,

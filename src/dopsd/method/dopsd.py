@@ -1,6 +1,8 @@
 """d-OPSD: on-policy self-distillation of a masked diffusion language model (arXiv 2606.18195)."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
@@ -16,7 +18,7 @@ from dopsd.distillation.state_sample import times_counted
 from dopsd.distillation.supervision import Supervision
 from dopsd.distillation.targets import Targets
 from dopsd.distillation.teacher import Teacher, TeacherView
-from dopsd.method.clock import Clock
+from dopsd.memory import needing
 from dopsd.method.method import Method
 from dopsd.method.teacher_weights import TeacherWeights
 from dopsd.model import dropout_off, in_step, sampling
@@ -67,7 +69,6 @@ class DOPSD(Method):
         self.rollout, self.learning = rollout, learning
         self.teacher, self.supervision, self.objective = teacher, supervision, objective
         self.teacher_weights = teacher_weights.attach(self.network)
-        self.clock = Clock()
 
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """One rollout of the batch's prompts, then the optimizer steps on the states it visited."""
@@ -96,11 +97,19 @@ class DOPSD(Method):
         size = len(batch) // ranks.count()
         mine = slice(ranks.this() * size, (ranks.this() + 1) * size)
         lend = in_step if self.rollout.dropout else sampling
-        with lend(self.network) as denoiser:
+        with self._needing_less(len(batch)), lend(self.network) as denoiser:
             part = self.rollout.collect(
                 denoiser, batch[mine], prompts[mine], chat=self.chat, task=self.task, seed=self.seed
             )
         return RolloutBatch.joined(ranks.gathered(part.to("cpu"))).to(self.device)
+
+    def _needing_less(self, prompts: int) -> AbstractContextManager[None]:
+        """What to lower where a rollout does not fit: tries that are only there for speed, else prompts."""
+        tries, ranks_share = self.rollout.parallel_tries, prompts // ranks.count()
+        if tries > 1:
+            return needing("rollout.parallel_tries", tries, during="a rollout", smaller=tries // 2)
+        smaller = ranks_share // 2 * ranks.count() or None
+        return needing("prompts_per_step", prompts, during="a rollout", smaller=smaller)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A moving average is part of the run."""
@@ -132,14 +141,11 @@ class DOPSD(Method):
         """
         mine, is_mine = ranks.equal_share(len(states))
         weights = weights[mine] * is_mine.to(self.device)
-        totals: list[Float[Tensor, "5"]] = []
+        losses = partial(self._losses, states[mine], view[mine], prompts, weights)
         width = view.prompts.tokens.shape[1] + states.canvas.shape[1]
-        parts = self.micro_batches(len(mine), width)
-        norm = self.update(self._losses(states[mine], view[mine], prompts, weights, parts, totals))
+        norm, totals = self.update(losses, rows=len(mine), width=width)
         self.teacher_weights.after_update()
-        total = torch.stack(totals).sum(0)
-        ranks.add_up(total)
-        loss, divergence, overlap, entropy, weight = total.tolist()
+        loss, divergence, overlap, entropy, weight = totals.tolist()
         return {
             "train/loss": loss,
             "train/gradient_norm": float(norm),
@@ -177,9 +183,8 @@ class DOPSD(Method):
         prompts: Prompts,
         weights: Float[Tensor, "S"],
         micro_batches: Sequence[slice],
-        totals: list[Float[Tensor, "5"]],
-    ) -> Iterator[Float[Tensor, ""]]:
-        """The loss of each micro-batch; `totals` collects the weighted sums that are logged."""
+    ) -> Iterator[tuple[Float[Tensor, ""], Float[Tensor, "5"]]]:
+        """The loss of each micro-batch, and the weighted sums that are logged."""
         for rows in micro_batches:
             part = states[rows]
             comparison, is_real = self._compare(part, view[rows], prompts[part.rollout])
@@ -188,10 +193,7 @@ class DOPSD(Method):
                 each = each / is_real.sum(-1, keepdim=True)
             loss = (comparison.loss * each).sum()
             logged = (comparison.divergence, comparison.top_k_overlap, comparison.student_entropy)
-            totals.append(
-                torch.stack([loss.detach(), *((value * each).sum() for value in logged), each.sum()])
-            )
-            yield loss
+            yield loss, torch.stack([loss.detach(), *((value * each).sum() for value in logged), each.sum()])
 
     def _compare(
         self, states: VisitedStates, view: TeacherView, prompts: Prompts

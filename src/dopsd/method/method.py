@@ -14,12 +14,16 @@ from torch.optim import Optimizer
 
 from dopsd import ranks
 from dopsd.chat import Chat
+from dopsd.method.clock import Clock
+from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.schedule import Schedule
 from dopsd.model import whole
 from dopsd.stream import Draw
 from dopsd.task import Task
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+Losses = Callable[[Sequence[slice]], Iterable[tuple[Tensor, Tensor]]]
+"""For micro-batches, given as slices of the rows: the loss of each, and figures that add up to what is logged."""
 
 
 class Method(L.LightningModule, ABC):
@@ -42,7 +46,8 @@ class Method(L.LightningModule, ABC):
         self.automatic_optimization = False
         self.network = network
         self.chat, self.task, self.seed = chat, task, seed
-        self.max_steps, self.micro_batch_tokens = max_steps, micro_batch_tokens
+        self.max_steps, self.micro_batches = max_steps, MicroBatches(micro_batch_tokens)
+        self.clock = Clock()
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
 
     @abstractmethod
@@ -67,32 +72,39 @@ class Method(L.LightningModule, ABC):
         for group in optimizer.param_groups:
             group["lr"] = optimizer.defaults["lr"] * self._schedule.factor(batch_idx, self.max_steps)
 
-    def micro_batches(self, rows: int, width: int) -> list[slice]:
-        """Slices of at most `micro_batch_tokens` tokens (and at least one row) that cover all rows."""
-        size = max(1, self.micro_batch_tokens // width)
-        return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+    def update(self, losses: Losses, *, rows: int, width: int) -> tuple[Tensor, Tensor]:
+        """One optimizer step on the sum of the micro-batches' losses, those of all ranks; rows are `width` tokens wide.
 
-    def update(self, losses: Iterable[Tensor]) -> Tensor:
-        """One optimizer step on the sum of the micro-batches' losses, those of all ranks.
-
-        Returns the gradient norm before clipping. Gradients are added up over ranks once, after the last micro-batch,
-        so that every rank steps, or leaves the update out, like the others.
+        Returns the gradient norm before clipping, and the figures, added up. Gradients are added up over ranks once,
+        after the last micro-batch, so that every rank steps, or leaves the update out, like the others. Until then a
+        rank may do its part again for lack of memory, unless others take part in its forwards. Raises TooLargeError.
         """
         optimizer = cast(Optimizer, self.optimizers())
-        optimizer.zero_grad()
-        for loss in losses:
-            self.manual_backward(loss)
-        parameters = [p for p in self.network.parameters() if p.grad is not None]
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        if not isinstance(self.network, FSDPModule):  # which has added them up already
-            ranks.add_up(*gradients)
-        norm = whole(nn.utils.get_total_norm(gradients))
-        nn.utils.clip_grads_with_norm_(parameters, self._gradient_clip, norm)
-        if torch.isfinite(norm):
-            optimizer.step()
-        elif ranks.is_first():
-            warnings.warn(f"gradient norm {float(norm)}: this update is left out", stacklevel=2)
-        return norm
+        is_sharded = isinstance(self.network, FSDPModule)
+
+        def accumulate(micro_batches: Sequence[slice]) -> Tensor:
+            optimizer.zero_grad()
+            figures = []
+            for loss, logged in losses(micro_batches):
+                with self.clock("backward"):
+                    self.manual_backward(loss)
+                figures.append(logged)
+            return torch.stack(figures).sum(0)
+
+        figures = self.micro_batches.done_in(accumulate, rows=rows, width=width, may_repeat=not is_sharded)
+        ranks.add_up(figures)
+        with self.clock("optimizer"):
+            parameters = [p for p in self.network.parameters() if p.grad is not None]
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            if not is_sharded:  # else they are added up already
+                ranks.add_up(*gradients)
+            norm = whole(nn.utils.get_total_norm(gradients))
+            nn.utils.clip_grads_with_norm_(parameters, self._gradient_clip, norm)
+            if torch.isfinite(norm):
+                optimizer.step()
+            elif ranks.is_first():
+                warnings.warn(f"gradient norm {float(norm)}: this update is left out", stacklevel=2)
+        return norm, figures
 
     def log_step(self, values: dict[str, float | Tensor]) -> None:
         """Write one row of metrics for this training step."""

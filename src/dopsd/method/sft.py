@@ -1,6 +1,7 @@
 """Masked-diffusion supervised fine-tuning: the paper's SFT baseline, and how the embedded model was made."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -42,13 +43,10 @@ class SFT(Method):
         draws = [fitting[row][0] for row in rows]
         prompts = self.chat.prompts(draw.example for draw, _ in fitting).to(self.device)
         width = prompts.tokens.shape[1] + self.gen_length
-        parts = self.micro_batches(len(rows), width)
         finished = self._canvases([fitting[row][1] for row in rows])
         masked = self._masked(example_keys(self.seed, [draw.number for draw in draws], device=self.device))
-        losses: list[Tensor] = []
-        norm = self.update(self._losses(prompts[rows], finished, masked, weights, parts, losses))
-        loss = torch.stack(losses).sum()
-        ranks.add_up(loss)
+        losses = partial(self._losses, prompts[rows], finished, masked, weights)
+        norm, loss = self.update(losses, rows=len(rows), width=width)
         self.log_step({"train/loss": loss, "train/gradient_norm": norm})
 
     def _losses(
@@ -58,9 +56,8 @@ class SFT(Method):
         masked: Bool[Tensor, "B L"],
         weights: Float[Tensor, "B"],
         micro_batches: Sequence[slice],
-        losses: list[Tensor],
-    ) -> Iterator[Tensor]:
-        """The loss of each micro-batch: the weighted sum of each row's mean cross-entropy at its masked positions."""
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """The loss of each micro-batch (and once more, to log): the weighted sum of each row's mean cross-entropy."""
         for rows in micro_batches:
             columns, real = columns_of(masked[rows], int(masked[rows].sum(-1).max()))
             canvas = finished[rows].masked_fill(masked[rows], self.chat.special.mask_id)
@@ -70,8 +67,7 @@ class SFT(Method):
             wrong = cross_entropy(logits, finished[rows].gather(1, columns)[real], reduction="none")
             weight = (weights[rows, None] / real.sum(1, keepdim=True)).expand_as(real)[real]
             loss = (wrong * weight).sum()
-            losses.append(loss.detach())
-            yield loss
+            yield loss, loss.detach()
 
     def _masked(self, keys: Int[Tensor, "B"]) -> Bool[Tensor, "B L"]:
         """Which canvas positions of each row are masked: 1 to L of them, every number as likely."""

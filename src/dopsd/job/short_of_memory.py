@@ -1,0 +1,43 @@
+"""Running out of memory, in the user's words: which setting to lower, to what, and how to go on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from dopsd.config.errors import UserError
+from dopsd.config.saved import FREE_ON_RESUME, RESUME_POINT, key_of
+from dopsd.memory import TooLargeError
+
+
+@contextmanager
+def memory_explained(config: DictConfig, directory: Path) -> Iterator[None]:
+    """Inside, running out of memory raises UserError."""
+    try:
+        yield
+    except TooLargeError as error:
+        raise UserError(_line(error, config, directory)) from error
+    except torch.OutOfMemoryError as error:
+        raise UserError(f"out of memory: {error}") from error
+
+
+def _line(error: TooLargeError, config: DictConfig, directory: Path) -> str:
+    typed = _typed(error.key, config)
+    line = f"{typed}={error.value}: out of memory in {error.during}; "
+    if error.smaller is None:
+        needs_less = "model.activation_checkpointing=true, model.quantization=nf4 and trainer=fsdp need less"
+        return f"{line}it cannot be lower, but {needs_less}"
+    line += f"try {typed}={error.smaller}"
+    if error.key in FREE_ON_RESUME and (directory / RESUME_POINT).exists():
+        line += (
+            f" (python -m dopsd.train resume={directory} {error.key}={error.smaller} goes on with this run)"
+        )
+    return line
+
+
+def _typed(key: str, config: DictConfig) -> str:
+    """The key, or that of the method, which may have been given past it."""
+    of_the_method = f"method.{key}"
+    return of_the_method if of_the_method in map(key_of, config.command.overrides) else key
