@@ -16,6 +16,7 @@ from dopsd.diffusion.decoding import Decoding, Room, Rows, Try
 from dopsd.diffusion.denoiser import Denoiser, guided
 from dopsd.diffusion.noise import derive
 from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.readout import Head, Readout, in_chunks
 from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory, is_end
 from dopsd.diffusion.unmasking import NoiseDtype, Remasking, propose, score
 from dopsd.setting import setting
@@ -181,13 +182,17 @@ class BlockSampler:
         window = window.masked_fill(times == NEVER, special.mask_id)
         canvas, attention_mask = prompts.followed_by(rows.tokens.scatter(1, columns, window))
         at = prompts.tokens.shape[1] + columns
-        logits = (
-            denoiser(canvas, attention_mask, at=at)
-            if cache is None
-            else cache.logits(tries, canvas, attention_mask, at=at)
-        )
         keys = derive(derive(rows.keys, rows.step)[:, None], columns)
-        proposal, chosen = self._unmask(logits, keys, rows.step, times == NEVER, special)
+
+        def readout(rows: Tensor | slice) -> Readout[list[Tensor]]:
+            return partial(self._propose, special, keys[rows])
+
+        proposal, sureness = (
+            denoiser(canvas, attention_mask, at=at, readout=readout(slice(None)))
+            if cache is None
+            else cache.read(tries, canvas, attention_mask, at=at, readout=readout)
+        )
+        chosen = self._chosen(sureness, rows.step, times == NEVER)
         return Rows(
             tokens=rows.tokens.scatter(1, columns, proposal.where(chosen, window)),
             step_map=rows.step_map.scatter(1, columns, rows.step[:, None].where(chosen, times)),
@@ -201,28 +206,33 @@ class BlockSampler:
             return rows.step // len(self.unmask_counts)
         return (rows.step_map == NEVER).to(torch.uint8).argmax(1) // self.block_length
 
-    def _unmask(
-        self,
-        logits: Float[Tensor, "B K V"],
-        keys: Int[Tensor, "B K"],
-        step: Int[Tensor, "B"],
-        is_open: Bool[Tensor, "B K"],
-        special: SpecialTokens,
-    ) -> tuple[Int[Tensor, "B K"], Bool[Tensor, "B K"]]:
-        """The token that each position would take, and which positions take it."""
-        logits = forbid(logits, special.mask_id)
-        if self.end_of_text == "forbidden":
-            logits = forbid(logits, special.eos_id)
-        proposal = propose(logits, keys, temperature=self.temperature, noise_dtype=self.noise_dtype)
-        sureness = score(logits, proposal, keys, self.remasking)
-        if self.end_of_text == "last":
-            sureness = sureness.masked_fill(is_end(proposal, special.end_ids), -torch.inf)
+    def _propose(
+        self, special: SpecialTokens, keys: Int[Tensor, "B K"], hidden: Float[Tensor, "B K D"], head: Head
+    ) -> list[Tensor]:
+        """The token that each position would take, and how sure of it the network is."""
+
+        def read(logits: Float[Tensor, "N V"], keys: Int[Tensor, "N"]) -> list[Tensor]:
+            logits = forbid(logits, special.mask_id)
+            if self.end_of_text == "forbidden":
+                logits = forbid(logits, special.eos_id)
+            proposal = propose(logits, keys, temperature=self.temperature, noise_dtype=self.noise_dtype)
+            sureness = score(logits, proposal, keys, self.remasking)
+            if self.end_of_text == "last":
+                sureness = sureness.masked_fill(is_end(proposal, special.end_ids), -torch.inf)
+            return [proposal, sureness]
+
+        return [each.view_as(keys) for each in in_chunks(read, head, hidden.flatten(0, 1), keys.flatten())]
+
+    def _chosen(
+        self, sureness: Float[Tensor, "B K"], step: Int[Tensor, "B"], is_open: Bool[Tensor, "B K"]
+    ) -> Bool[Tensor, "B K"]:
+        """Which positions take their token."""
         if self.threshold is not None:
             surest = choose(sureness, among=is_open, count=torch.ones_like(step))
-            return proposal, surest | (is_open & (sureness >= self.threshold))
+            return surest | (is_open & (sureness >= self.threshold))
         steps = len(self.unmask_counts)
         count = self.block_length // steps + (step % steps < self.block_length % steps)
-        return proposal, choose(sureness, among=is_open, count=count)
+        return choose(sureness, among=is_open, count=count)
 
     def _is_done(self, special: SpecialTokens, rows: Rows) -> Bool[Tensor, "B"]:
         """Rows that have taken all steps, or whose answer is complete: an end token with nothing masked before it."""
