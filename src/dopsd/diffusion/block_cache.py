@@ -34,7 +34,7 @@ class BlockCache:
         attention_mask: Bool[Tensor, "B S"],
         *,
         at: Int[Tensor, "B K"],
-        readout: Callable[[Int[Tensor, "R"]], Readout[Sequence[Tensor]]],
+        readout: Callable[[Sequence[int]], Readout[Sequence[Tensor]]],
     ) -> list[Tensor]:
         """What `readout(rows)` makes of some rows at their active blocks `at`, for all rows in their order.
 
@@ -50,12 +50,12 @@ class BlockCache:
             cache = self._cache if everything else self._cache.rows(torch.tensor(places, device=at.device))
             rows = torch.tensor(known, device=at.device)
             active = self._active(at[rows], canvas.shape[1])
-            asked = {"at": at[rows], "readout": readout(rows), "cache": cache, "active": active}
+            asked = {"at": at[rows], "readout": readout(known), "cache": cache, "active": active}
             parts.append(self._denoiser(canvas[rows], attention_mask[rows], **asked))
             caches.append(cache)
         if fresh:
             rows, cache = torch.tensor(fresh, device=at.device), KVCache()
-            asked = {"at": at[rows], "readout": readout(rows), "cache": cache}
+            asked = {"at": at[rows], "readout": readout(fresh), "cache": cache}
             parts.append(self._denoiser(canvas[rows], attention_mask[rows], **asked))
             caches.append(cache)
         keys = list(row_of)

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd.diffusion.block_cache import BlockCache, CacheScope
-from dopsd.diffusion.choose import choose
+from dopsd.diffusion.choose import choose, columns_of
 from dopsd.diffusion.confidence import forbid
 from dopsd.diffusion.decoding import Decoding, Room, Rows, Try
 from dopsd.diffusion.denoiser import Denoiser, guided
@@ -172,6 +172,7 @@ class BlockSampler:
         cache: BlockCache | None,
         special: SpecialTokens,
         tries: Sequence[Try],
+        steps: Sequence[int],
         prompts: Prompts,
         rows: Rows,
     ) -> Rows:
@@ -182,17 +183,21 @@ class BlockSampler:
         window = window.masked_fill(times == NEVER, special.mask_id)
         canvas, attention_mask = prompts.followed_by(rows.tokens.scatter(1, columns, window))
         at = prompts.tokens.shape[1] + columns
-        keys = derive(derive(rows.keys, rows.step)[:, None], columns)
+        keys, is_open = derive(derive(rows.keys, rows.step)[:, None], columns), times == NEVER
 
-        def readout(rows: Tensor | slice) -> Readout[list[Tensor]]:
-            return partial(self._propose, special, keys[rows])
+        def readout(some: Sequence[int]) -> Readout[list[Tensor]]:
+            index, count = (
+                torch.tensor(some, device=keys.device),
+                sum(self._open_at_most(steps[i]) for i in some),
+            )
+            return partial(self._propose, special, keys[index], is_open[index], count)
 
         proposal, sureness = (
-            denoiser(canvas, attention_mask, at=at, readout=readout(slice(None)))
+            denoiser(canvas, attention_mask, at=at, readout=readout(range(len(steps))))
             if cache is None
             else cache.read(tries, canvas, attention_mask, at=at, readout=readout)
         )
-        chosen = self._chosen(sureness, rows.step, times == NEVER)
+        chosen = self._chosen(sureness, rows.step, is_open)
         return Rows(
             tokens=rows.tokens.scatter(1, columns, proposal.where(chosen, window)),
             step_map=rows.step_map.scatter(1, columns, rows.step[:, None].where(chosen, times)),
@@ -206,10 +211,25 @@ class BlockSampler:
             return rows.step // len(self.unmask_counts)
         return (rows.step_map == NEVER).to(torch.uint8).argmax(1) // self.block_length
 
+    def _open_at_most(self, step: int) -> int:
+        """How many positions of its active block a row can have open before a step."""
+        if self.threshold is not None:
+            return self.block_length
+        return sum(self.unmask_counts[step % len(self.unmask_counts) :])
+
     def _propose(
-        self, special: SpecialTokens, keys: Int[Tensor, "B K"], hidden: Float[Tensor, "B K D"], head: Head
+        self,
+        special: SpecialTokens,
+        keys: Int[Tensor, "B K"],
+        is_open: Bool[Tensor, "B K"],
+        count: int,
+        hidden: Float[Tensor, "B K D"],
+        head: Head,
     ) -> list[Tensor]:
-        """The token that each position would take, and how sure of it the network is."""
+        """The token that each open position would take, and how sure of it the network is.
+
+        There are at most `count` of them; of the others nothing is said.
+        """
 
         def read(logits: Float[Tensor, "N V"], keys: Int[Tensor, "N"]) -> list[Tensor]:
             logits = forbid(logits, special.mask_id)
@@ -221,7 +241,9 @@ class BlockSampler:
                 sureness = sureness.masked_fill(is_end(proposal, special.end_ids), -torch.inf)
             return [proposal, sureness]
 
-        return [each.view_as(keys) for each in in_chunks(read, head, hidden.flatten(0, 1), keys.flatten())]
+        [places], _ = columns_of(is_open.view(1, -1), count)
+        found = in_chunks(read, head, hidden.flatten(0, 1)[places], keys.flatten()[places])
+        return [each.new_zeros(keys.numel()).index_copy(0, places, each).view_as(keys) for each in found]
 
     def _chosen(
         self, sureness: Float[Tensor, "B K"], step: Int[Tensor, "B"], is_open: Bool[Tensor, "B K"]
