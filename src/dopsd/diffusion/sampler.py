@@ -127,10 +127,7 @@ class BlockSampler:
 
     def decoding(self, denoiser: Denoiser, prompts: Prompts, special: SpecialTokens) -> Decoding:
         """A decoding of these prompts, with none of them in flight yet."""
-        if self.cfg_scale:
-            denoiser = guided(
-                denoiser, scale=self.cfg_scale, mask_id=special.mask_id, gen_length=self.gen_length
-            )
+        denoiser = self.guided(denoiser, special)
         cache = None if self.cache is None else BlockCache(denoiser, self.cache)
         return Decoding(
             prompts,
@@ -138,6 +135,19 @@ class BlockSampler:
             is_done=partial(self._is_done, special),
             fixed_columns=cache is not None,
         )
+
+    def guided(self, denoiser: Denoiser, special: SpecialTokens) -> Denoiser:
+        """The denoiser that is asked: under guidance, where there is any."""
+        if not self.cfg_scale:
+            return denoiser
+        return guided(denoiser, scale=self.cfg_scale, mask_id=special.mask_id, gen_length=self.gen_length)
+
+    def permitted(
+        self, logits: Float[Tensor, "*shape V"], special: SpecialTokens
+    ) -> Float[Tensor, "*shape V"]:
+        """The logits without the tokens that are never written, in place."""
+        logits = forbid(logits, special.mask_id)
+        return forbid(logits, special.eos_id) if self.end_of_text == "forbidden" else logits
 
     def start(
         self,
@@ -232,9 +242,7 @@ class BlockSampler:
         """
 
         def read(logits: Float[Tensor, "N V"], keys: Int[Tensor, "N"]) -> list[Tensor]:
-            logits = forbid(logits, special.mask_id)
-            if self.end_of_text == "forbidden":
-                logits = forbid(logits, special.eos_id)
+            logits = self.permitted(logits, special)
             proposal = propose(logits, keys, temperature=self.temperature, noise_dtype=self.noise_dtype)
             sureness = score(logits, proposal, keys, self.remasking)
             if self.end_of_text == "last":
