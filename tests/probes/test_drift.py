@@ -41,7 +41,7 @@ def log_probabilities(asked: Subject, rollout: Rollout) -> list[float]:
 
 
 @given(st.integers(0, 30), st.sampled_from([0.0, 1.5]), st.sampled_from(["free", "forbidden"]))
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_the_log_probability_equals_one_state_at_a_time(seed, cfg_scale, end_of_text):
     asked = subject(seed)
     probe = drift(cfg_scale=cfg_scale, end_of_text=end_of_text)
@@ -53,7 +53,7 @@ def test_the_log_probability_equals_one_state_at_a_time(seed, cfg_scale, end_of_
 
 
 @given(st.integers(0, 30))
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_each_way_is_sampled_on_the_random_streams_of_the_exact_one(seed):
     asked = subject(seed)
     found = drift().run(asked).measured
@@ -67,7 +67,7 @@ def test_each_way_is_sampled_on_the_random_streams_of_the_exact_one(seed):
 
 
 @given(st.integers(0, 30))
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_a_way_that_changes_nothing_does_not_drift(seed):
     """Nothing is as sure as that, so a threshold of 1 unmasks one position a step, as exact sampling does here."""
     way = Way(threshold=1.0)
@@ -79,7 +79,7 @@ def test_a_way_that_changes_nothing_does_not_drift(seed):
 
 
 @given(st.integers(0, 30), st.integers(1, 11))
-@settings(max_examples=6)
+@settings(max_examples=4)
 def test_the_batch_size_does_not_matter(seed, batch_size):
     whole = drift().run(subject(seed)).measured
     parts = drift().run(subject(seed, batch_size=batch_size)).measured
@@ -101,7 +101,10 @@ def test_figures_and_table_are_differences_to_exact_sampling():
         given = {"differing": share, "reordered": np.full(4, np.nan), "log_probability": -share}
         return Measured(seconds=seconds, accepted=np.array(accepted), forwards=np.full(4, forwards), **given)
 
-    exact, fast = measured(8, [True, True, True, False], 6), measured(2, [True, False, False, False], 3)
+    exact, fast = (
+        measured(8.0, [True, True, True, False], 6.0),
+        measured(2.0, [True, False, False, False], 3.0),
+    )
     found = Drifted(seed=0, measured={EXACT: exact, "threshold 0.9": fast})
     figures = found.figures()
     assert figures["asked"] == 4

@@ -160,7 +160,7 @@ def _dots(axes: Axes, values: Sequence[tuple[float, float, float] | None]) -> No
             axes.plot([mean], [place], "o", color="#1f5fa8", markersize=5)
 
 
-def _bounds(mean: Mean, unit: float = 1) -> tuple[float, float, float]:
+def _bounds(mean: Mean, unit: int = 1) -> tuple[float, float, float]:
     return unit * mean.low, unit * mean.mean, unit * mean.high
 
 
