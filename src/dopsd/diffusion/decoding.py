@@ -108,10 +108,9 @@ class Decoding:
 
     def leave(self) -> tuple[list[Try], Rows]:
         """Takes out the tries that are done."""
-        done = self._is_done(self._rows)
-        is_done = done.tolist()
-        tries = [t for t, leaves in zip(self._tries, is_done, strict=True) if leaves]
-        rows = self._rows[done]
+        is_done = self._is_done(self._rows).tolist()
+        leaving = [row for row, leaves in enumerate(is_done) if leaves]
+        tries, rows = [self._tries[row] for row in leaving], self._rows[self._index(leaving)]
         self._keep([not leaves for leaves in is_done])
         return tries, rows
 
@@ -122,8 +121,12 @@ class Decoding:
     def _keep(self, stays: Sequence[bool]) -> None:
         if not all(stays):
             kept = [row for row, is_kept in enumerate(stays) if is_kept]
-            rows = self._rows[torch.tensor(kept, dtype=torch.int64, device=self._rows.step.device)]
-            self._hold([self._tries[row] for row in kept], [self._steps[row] for row in kept], rows)
+            tries, steps = [self._tries[row] for row in kept], [self._steps[row] for row in kept]
+            self._hold(tries, steps, self._rows[self._index(kept)])
+
+    def _index(self, rows: Sequence[int]) -> Int[Tensor, "R"]:
+        """Unlike a boolean index, one that nobody waits for."""
+        return torch.tensor(rows, dtype=torch.int64, device=self._rows.step.device)
 
     def _hold(self, tries: list[Try], steps: list[int], rows: Rows) -> None:
         self._tries, self._steps, self._rows = tries, steps, rows
