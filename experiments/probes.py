@@ -1,4 +1,4 @@
-"""Runs a probe for its experiment: `python experiments/probes.py toy_verification` (or overlap).
+"""Runs a probe for its experiment: `python experiments/probes.py toy_verification` (or overlap, drift).
 
 Each run's probe.json, probe.md and probe.png go to experiments/<probe>/ under the run's name.
 """
@@ -17,6 +17,7 @@ RUNS = {
         "sudoku_kept": ("task=sudoku", "probe.keep_revealed=true"),
     },
     "overlap": {"countdown": ("task=countdown",), "sudoku": ("task=sudoku",)},
+    "drift": {"countdown": ("task=countdown",), "sudoku": ("task=sudoku",)},
 }
 PROMPTS = 256  # of the dev split
 

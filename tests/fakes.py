@@ -60,6 +60,16 @@ class _Head:
         return hidden @ self.weight
 
 
+def denoiser_of(logits_of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., Any]:
+    """What a sampler asks, from a function `(canvas, attention_mask, at)` of which only the logits are known."""
+
+    def denoiser(canvas: Tensor, attention_mask: Tensor, *, at: Tensor, readout: Callable) -> Any:
+        logits = logits_of(canvas, attention_mask, at).double()
+        return readout(logits, _Head(torch.eye(logits.shape[-1], dtype=torch.float64)))
+
+    return denoiser
+
+
 class LetterTokenizer:
     """One letter a token; the chat template puts one PROMPT token behind the message."""
 

@@ -50,6 +50,44 @@ def test_overlap_whatever_the_batch_size(
     assert parts["teachers"] == found["teachers"]
 
 
+def test_drift_whatever_the_batch_size(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = (model, "model.init=random", "probe=drift", *PUZZLES)
+    found, out = probed(capsys, tmp_path / "whole", *typed)
+    assert (found["probe"], found["asked"]) == ("drift", 4)
+    ways = ["threshold 0.9", "prefix cache", "dual cache", "threshold 0.9, dual cache"]
+    assert list(found["ways"]) == ["exact", *ways, "exact, another seed"]
+    assert "prefix" in out
+    parts, _ = probed(capsys, tmp_path / "parts", *typed, "eval_batch_size=3")
+    for way, figures in found["ways"].items():
+        for key in ("accepted", "differing", "forwards"):
+            assert parts["ways"][way][key] == figures[key]
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        (
+            "probe.ways=[{cache: suffix}]",
+            "probe.ways=[{cache: suffix}]: must be a list of {threshold: a number above 0 ",
+        ),
+        ("probe.ways=[{threshold: 2}]", "cache: one of prefix, dual or null}"),
+        ("probe.ways=[{}]", "must be different ways, each with a threshold, a cache or both"),
+        ("temperature=0", "temperature=0: must be above 0"),
+        ("rollout.sampler.cfg_scale=1", "cache=prefix: needs cfg_scale=0, not 1.0"),
+        ("max_attempts=3", "max_attempts=3: probe=drift does not read it"),
+    ],
+)
+def test_what_drift_cannot_do_is_said_in_one_line(
+    typed: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = run(capsys, "probe", "probe=drift", typed, f"hydra.run.dir={tmp_path / 'run'}")
+    assert ran.code == 2
+    assert line in ran.err
+    assert ran.err.count("\n") == 1
+
+
 def test_a_model_without_accepted_answers_says_so(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

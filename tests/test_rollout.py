@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fakes import CHAT, EOS, EOT, MASK, SPECIAL, VOCABULARY, JudgeTask, TinyNetwork, example
+from fakes import CHAT, EOS, EOT, MASK, SPECIAL, VOCABULARY, JudgeTask, TinyNetwork, denoiser_of, example
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,9 +87,9 @@ class Counting:
     def __init__(self):
         self.rows: list[int] = []
 
-    def __call__(self, canvas, attention_mask, at):
+    def __call__(self, canvas, attention_mask, at, readout):
         self.rows.append(len(canvas))
-        return NETWORK(canvas, attention_mask, at=at)
+        return NETWORK(canvas, attention_mask, at, readout)
 
 
 def test_a_retry_decodes_only_prompts_without_an_accepted_answer():
@@ -160,6 +160,7 @@ def test_nothing_accepted_uses_all_tries_and_keeps_a_trajectory():
 
 @pytest.mark.parametrize(("favourite", "response"), [(EOS, ""), (EOT, ""), (4, "aaaaaa")])
 def test_empty_answers_and_answers_without_an_end_are_judged_like_others(favourite, response):
+    @denoiser_of
     def network(canvas, attention_mask, at):
         return torch.nn.functional.one_hot(torch.full(at.shape, favourite), VOCABULARY) * 100.0
 

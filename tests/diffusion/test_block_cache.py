@@ -2,26 +2,15 @@
 
 import pytest
 import torch
-from fakes import EOS, MASK, SPECIAL, VOCABULARY
+from fakes import EOS, SPECIAL, VOCABULARY, denoiser_of
 
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.diffusion.trajectory import NEVER, Trajectory
-from dopsd.model import LLaDAConfig, MaskedDiffusionLM
 
 PROMPTS = [[4, 5, 6], [7, 8], [9, 10, 11, 12, 13], [14], [5, 9]]
 ROWS = range(len(PROMPTS))
-
-
-@pytest.fixture(scope="module")
-def network() -> MaskedDiffusionLM:
-    shape = {"d_model": 32, "n_heads": 4, "n_layers": 2, "mlp_hidden_size": 48, "max_sequence_length": 64}
-    ids = {"vocab_size": VOCABULARY, "mask_token_id": MASK, "eos_token_id": EOS, "eot_token_id": 1}
-    torch.manual_seed(1)
-    model = MaskedDiffusionLM(LLaDAConfig(**shape, **ids, rope_theta=10000.0)).eval()
-    model.lm_head.weight.data *= 4
-    return model
 
 
 class Counted:
@@ -30,9 +19,9 @@ class Counted:
     def __init__(self, network):
         self.network, self.columns = network, 0
 
-    def __call__(self, canvas, attention_mask, *, at, cache=None, active=None):
+    def __call__(self, canvas, attention_mask, *, at, readout, cache=None, active=None):
         self.columns += (canvas if active is None else active).numel()
-        return self.network(canvas, attention_mask, at=at, cache=cache, active=active)
+        return self.network(canvas, attention_mask, at=at, readout=readout)
 
 
 def sample(network, rows=ROWS, **options) -> Trajectory:
@@ -92,7 +81,7 @@ def test_the_columns_that_a_cache_needs_fixed_count_in_a_budget(network, budget,
 def test_a_cache_saves_columns():
     columns = {}
     for cache in (None, "prefix", "dual"):
-        counted = Counted(_zeros)
+        counted = Counted(denoiser_of(_zeros))
         sample(counted, temperature=0.0, early_exit=False, cache=cache)
         columns[cache] = counted.columns
     prompt, rows = 5, len(PROMPTS)
@@ -102,5 +91,5 @@ def test_a_cache_saves_columns():
     assert columns["dual"] == 3 * full + 3 * rows * 3 * 4
 
 
-def _zeros(canvas, attention_mask, *, at, cache, active):
+def _zeros(canvas, attention_mask, at):
     return torch.zeros(*at.shape, VOCABULARY)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from fakes import EOS, EOT, MASK, SPECIAL, VOCABULARY, TinyNetwork
+from fakes import EOS, EOT, MASK, SPECIAL, VOCABULARY, TinyNetwork, denoiser_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
@@ -88,6 +88,7 @@ def test_mask_is_never_written(sampler, network):
 
 
 def test_mask_is_not_written_even_where_the_network_prefers_it():
+    @denoiser_of
     def prefers_mask(canvas, attention_mask, at):
         return torch.nn.functional.one_hot(torch.full(at.shape, MASK), VOCABULARY) * 50.0
 
@@ -176,11 +177,11 @@ class Recorder:
         self.network, self.gen_length = network, gen_length
         self.seen: dict[tuple[int, ...], list[torch.Tensor]] = {}
 
-    def __call__(self, canvas, attention_mask, at):
+    def __call__(self, canvas, attention_mask, at, readout):
         for tokens, real in zip(canvas, attention_mask, strict=True):
             prompt = tuple(tokens[: -self.gen_length][real[: -self.gen_length]].tolist())
             self.seen.setdefault(prompt, []).append(tokens[-self.gen_length :].clone())
-        return self.network(canvas, attention_mask, at=at)
+        return self.network(canvas, attention_mask, at, readout)
 
 
 @given(samplers(cfg_scale=0.0), networks)
@@ -233,6 +234,7 @@ def test_a_row_ends_with_the_step_that_completes_its_answer(sampler, network):
 
 
 def test_a_network_that_never_ends_fills_the_canvas():
+    @denoiser_of
     def endless(canvas, attention_mask, at):
         return torch.zeros(*at.shape, VOCABULARY).index_fill(-1, torch.tensor([EOS, EOT]), -50.0)
 
@@ -252,8 +254,9 @@ def one_position(logits: torch.Tensor, **options) -> torch.Tensor:
     prompts = Prompts(tokens=torch.full((MANY, 1), 3), attention_mask=torch.ones(MANY, 1, dtype=torch.bool))
     keys = example_keys(7, range(MANY))
 
+    @denoiser_of
     def network(canvas, attention_mask, at):
-        return logits.expand(MANY, 1, -1).clone()
+        return logits.expand(MANY, 1, -1)
 
     return sampler.sample(network, prompts, keys, SPECIAL).tokens[:, 0]
 
@@ -279,7 +282,7 @@ def test_random_remasking_orders_positions_uniformly_and_ignores_confidence():
     )
     sampler = BlockSampler(gen_length=3, block_length=3, denoising_steps=3, remasking="random")
     steps = sampler.sample(
-        lambda canvas, attention_mask, at: sharp.expand(MANY, -1, -1).clone(),
+        denoiser_of(lambda canvas, attention_mask, at: sharp.expand(MANY, -1, -1)),
         prompts,
         example_keys(1, range(MANY)),
         SPECIAL,
@@ -310,9 +313,10 @@ def test_sampling_builds_no_graph():
     sampler = BlockSampler(gen_length=4, block_length=2, denoising_steps=2)
     seen = []
 
+    @denoiser_of
     def network(canvas, attention_mask, at):
         seen.append(torch.is_grad_enabled())
-        return TinyNetwork(0)(canvas, attention_mask, at=at)
+        return TinyNetwork(0)(canvas, attention_mask, at)
 
     sample(sampler, network)
     assert seen
@@ -384,7 +388,10 @@ def test_a_network_that_ignores_at_is_an_error():
     sampler = BlockSampler(gen_length=4, block_length=2, denoising_steps=2)
     network = TinyNetwork(0)
     with pytest.raises((TypeCheckError, RuntimeError)):
-        sample(sampler, lambda canvas, attention_mask, at: network(canvas, attention_mask))
+        sample(
+            sampler,
+            lambda canvas, attention_mask, at, readout: network(canvas, attention_mask, None, readout),
+        )
 
 
 def test_few_samples_are_degenerate():

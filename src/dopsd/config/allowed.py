@@ -1,6 +1,7 @@
 """What a typed parameter accepts: checked by pydantic, told to the user in words."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import is_dataclass
 from inspect import Parameter, signature
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -53,9 +54,19 @@ def in_words(annotation: Any) -> str:
         return _any_of(get_args(annotation))
     if get_origin(annotation) in _LISTS:
         return "a list of " + ", ".join(
-            in_words(part) for part in get_args(annotation) if part is not Ellipsis
+            map(_part_in_words, (p for p in get_args(annotation) if p is not Ellipsis))
         )
     return _WORDS.get(annotation, f"a {getattr(annotation, '__name__', annotation)}")
+
+
+def _part_in_words(annotation: Any) -> str:
+    """The same for a part of a list, which may have keys of its own."""
+    if not is_dataclass(annotation):
+        return in_words(annotation)
+    keys = (
+        f"{key}: {in_words(parameter.annotation)}" for key, parameter in parameters_of(annotation).items()
+    )
+    return f"{{{', '.join(keys)}}}"
 
 
 def _any_of(choices: Sequence[Any]) -> str:

@@ -9,10 +9,14 @@ from dopsd.config.of_the_run import OF_THE_MODEL, OF_THE_TASK, as_in_the_run, re
 from dopsd.config.saved import chosen_arms, typed_overrides, with_command
 
 _OF_ANY_PROBE = (
-    "probe checkpoint weights split temperature seed greedy name eval_limit eval_batch_size max_attempts "
+    "probe checkpoint weights split temperature seed greedy name eval_limit eval_batch_size "
     "rollout parity trainer paths debug"
 )
-_ALSO_READ_BY = {"toy_verification": (), "overlap": ("rho", "topk", "objective", "learning")}
+_ALSO_READ_BY = {
+    "toy_verification": ("max_attempts",),
+    "overlap": ("max_attempts", "rho", "topk", "objective", "learning"),
+    "drift": (),
+}
 
 
 def probed(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:

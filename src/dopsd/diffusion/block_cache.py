@@ -1,14 +1,15 @@
 """Approximate decoding: keys and values outside the active block are those of the block's first step (Fast-dLLM)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from dopsd.diffusion.decoding import Try
 from dopsd.diffusion.denoiser import Denoiser
+from dopsd.diffusion.readout import Readout
 from dopsd.kv_cache import KVCache
 
 CacheScope = Literal["prefix", "dual"]
@@ -16,7 +17,7 @@ CacheScope = Literal["prefix", "dual"]
 
 
 class BlockCache:
-    """Logits at the active blocks of the tries in flight: exact at a block's first step, cheaper at the others.
+    """Reads the active blocks of the tries in flight: exact at a block's first step, cheaper at the others.
 
     Rows do not depend on each other: each is computed in full when it enters a block, whatever the others do.
     """
@@ -26,36 +27,42 @@ class BlockCache:
         self._kept: list[tuple[Try, int]] = []
         self._cache = KVCache()
 
-    def logits(
+    def read(
         self,
         tries: Sequence[Try],
         canvas: Int[Tensor, "B S"],
         attention_mask: Bool[Tensor, "B S"],
         *,
         at: Int[Tensor, "B K"],
-    ) -> Float[Tensor, "B K V"]:
-        """The logits at each try's active block `at`; nothing may shift a try's columns between two calls."""
+        readout: Callable[[Sequence[int]], Readout[Sequence[Tensor]]],
+    ) -> list[Tensor]:
+        """What `readout(rows)` makes of some rows at their active blocks `at`, for all rows in their order.
+
+        Nothing may shift a try's columns between two calls.
+        """
         row_of = {key: row for row, key in enumerate(zip(tries, at[:, 0].tolist(), strict=True))}
         places = [place for place, key in enumerate(self._kept) if key in row_of]
         known = [row_of[self._kept[place]] for place in places]
         fresh = sorted(set(row_of.values()).difference(known))
-        logits, caches = [], []
+        parts, caches = [], []
         if known:
             everything = len(places) == len(self._kept)
             cache = self._cache if everything else self._cache.rows(torch.tensor(places, device=at.device))
             rows = torch.tensor(known, device=at.device)
             active = self._active(at[rows], canvas.shape[1])
-            asked = {"at": at[rows], "cache": cache, "active": active}
-            logits.append(self._denoiser(canvas[rows], attention_mask[rows], **asked))
+            asked = {"at": at[rows], "readout": readout(known), "cache": cache, "active": active}
+            parts.append(self._denoiser(canvas[rows], attention_mask[rows], **asked))
             caches.append(cache)
         if fresh:
             rows, cache = torch.tensor(fresh, device=at.device), KVCache()
-            logits.append(self._denoiser(canvas[rows], attention_mask[rows], at=at[rows], cache=cache))
+            asked = {"at": at[rows], "readout": readout(fresh), "cache": cache}
+            parts.append(self._denoiser(canvas[rows], attention_mask[rows], **asked))
             caches.append(cache)
         keys = list(row_of)
         self._kept = [keys[row] for row in [*known, *fresh]]
         self._cache = caches[0] if len(caches) == 1 else KVCache.joined(caches)
-        return torch.cat(logits)[torch.tensor([*known, *fresh], device=at.device).argsort()]
+        in_order = torch.tensor([*known, *fresh], device=at.device).argsort()
+        return [torch.cat(tensors)[in_order] for tensors in zip(*parts, strict=True)]
 
     def _active(self, at: Int[Tensor, "B K"], width: int) -> Int[Tensor, "B Q"]:
         """The columns to compute: the block (dual), or all from its start (prefix; short rows repeat the last one)."""

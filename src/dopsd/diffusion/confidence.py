@@ -34,8 +34,15 @@ def probability_of(
     logits: Float[Tensor, "*shape V"], tokens: Int[Tensor, "*shape"]
 ) -> Float[Tensor, "*shape"]:
     """Probability of one token at each position."""
+    return log_probability_of(logits, tokens).exp()
+
+
+def log_probability_of(
+    logits: Float[Tensor, "*shape V"], tokens: Int[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """Log-probability of one token at each position, in nats."""
     logits = logits.float()
-    return (logits.gather(-1, tokens[..., None])[..., 0] - logits.logsumexp(-1)).exp()
+    return logits.gather(-1, tokens[..., None])[..., 0] - logits.logsumexp(-1)
 
 
 def margin(logits: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:

@@ -67,21 +67,23 @@ class Room:
 class Decoding:
     """The tries in flight.
 
-    `advance(tries, prompts, rows)` takes one denoising step of every row; `is_done(rows)` says which need no more.
-    Prompts lose the columns that are padding in all rows, unless `fixed_columns`.
+    `advance(tries, steps, prompts, rows)` takes one denoising step of every row; `steps` is `rows.step` without asking
+    the device. `is_done(rows)` says which need no more. Prompts lose the columns that are padding in all rows, unless
+    `fixed_columns`.
     """
 
     def __init__(
         self,
         prompts: Prompts,
         *,
-        advance: Callable[[Sequence[Try], Prompts, Rows], Rows],
+        advance: Callable[[Sequence[Try], Sequence[int], Prompts, Rows], Rows],
         is_done: Callable[[Rows], Bool[Tensor, "B"]],
         fixed_columns: bool,
     ):
         self._prompts, self._advance, self._is_done = prompts, advance, is_done
         self._fixed_columns = fixed_columns
         self._tries: list[Try] = []
+        self._steps: list[int] = []
 
     def __len__(self) -> int:
         return len(self._tries)
@@ -92,21 +94,23 @@ class Decoding:
         return self._shown.tokens.shape[1] if self._tries else 0
 
     def enter(self, tries: Sequence[Try], rows: Rows) -> None:
-        """More tries, each with the row that it starts from."""
+        """More tries, each with the row that it starts from, before its first step."""
         assert len(tries) == len(rows)
         if tries:
-            self._hold([*self._tries, *tries], Rows.joined([self._rows, rows]) if self._tries else rows)
+            steps = [*self._steps, *(0 for _ in tries)]
+            rows = Rows.joined([self._rows, rows]) if self._tries else rows
+            self._hold([*self._tries, *tries], steps, rows)
 
     def step(self) -> None:
         """One denoising step of every row."""
-        self._rows = self._advance(self._tries, self._shown, self._rows)
+        self._rows = self._advance(self._tries, self._steps, self._shown, self._rows)
+        self._steps = [step + 1 for step in self._steps]
 
     def leave(self) -> tuple[list[Try], Rows]:
         """Takes out the tries that are done."""
-        done = self._is_done(self._rows)
-        is_done = done.tolist()
-        tries = [t for t, leaves in zip(self._tries, is_done, strict=True) if leaves]
-        rows = self._rows[done]
+        is_done = self._is_done(self._rows).tolist()
+        leaving = [row for row, leaves in enumerate(is_done) if leaves]
+        tries, rows = [self._tries[row] for row in leaving], self._rows[self._index(leaving)]
         self._keep([not leaves for leaves in is_done])
         return tries, rows
 
@@ -116,10 +120,15 @@ class Decoding:
 
     def _keep(self, stays: Sequence[bool]) -> None:
         if not all(stays):
-            tries = [t for t, is_kept in zip(self._tries, stays, strict=True) if is_kept]
-            self._hold(tries, self._rows[torch.tensor(stays, device=self._rows.step.device)])
+            kept = [row for row, is_kept in enumerate(stays) if is_kept]
+            tries, steps = [self._tries[row] for row in kept], [self._steps[row] for row in kept]
+            self._hold(tries, steps, self._rows[self._index(kept)])
 
-    def _hold(self, tries: list[Try], rows: Rows) -> None:
-        self._tries, self._rows = tries, rows
+    def _index(self, rows: Sequence[int]) -> Int[Tensor, "R"]:
+        """Unlike a boolean index, one that nobody waits for."""
+        return torch.tensor(rows, dtype=torch.int64, device=self._rows.step.device)
+
+    def _hold(self, tries: list[Try], steps: list[int], rows: Rows) -> None:
+        self._tries, self._steps, self._rows = tries, steps, rows
         shown = torch.tensor([t.prompt for t in tries], dtype=torch.int64)
         self._shown = self._prompts.rows(shown) if self._fixed_columns else self._prompts[shown]

@@ -1,16 +1,20 @@
-"""What a sampler asks for logits: the network, or the network under classifier-free guidance."""
+"""What a sampler asks: the network, or the network under classifier-free guidance."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Denoiser = Callable[..., Any]
-"""`denoiser(canvas, attention_mask, at=columns)` returns the logits at some columns of each row, (B, K, V).
+from dopsd.diffusion.readout import Head, Readout
 
-With `readout=` it returns what that makes of the hidden states there.
+Denoiser = Callable[..., Any]
+"""`denoiser(canvas, attention_mask, at=columns, readout=read)` returns `read(hidden, head)`: what that makes of the
+hidden states at some columns of each row, (B, K, D), and the vocabulary head.
+
+Without `readout` it returns the logits there, (B, K, V).
 """
 
 
@@ -20,14 +24,36 @@ def guided(denoiser: Denoiser, *, scale: float, mask_id: int, gen_length: int) -
     `scale` 0 changes nothing; each forward has twice the rows.
     """
 
-    def logits(
-        canvas: Int[Tensor, "B S"], attention_mask: Bool[Tensor, "B S"], *, at: Int[Tensor, "B K"]
-    ) -> Float[Tensor, "B K V"]:
+    def read_both(
+        canvas: Int[Tensor, "B S"],
+        attention_mask: Bool[Tensor, "B S"],
+        *,
+        at: Int[Tensor, "B K"],
+        readout: Readout,
+    ) -> Any:
+        def read(hidden: Float[Tensor, "both K D"], head: Head) -> Any:
+            return readout(torch.cat(hidden.chunk(2), -1), _GuidedHead(head, scale))
+
         without_prompt = canvas.clone()
         without_prompt[:, :-gen_length] = mask_id
         both = torch.cat([canvas, without_prompt])
-        asked = denoiser(both, attention_mask.repeat(2, 1), at=at.repeat(2, 1)).float()
-        conditional, unconditional = asked.chunk(2)
-        return unconditional + (scale + 1) * (conditional - unconditional)
+        return denoiser(both, attention_mask.repeat(2, 1), at=at.repeat(2, 1), readout=read)
 
-    return logits
+    return read_both
+
+
+@dataclass(frozen=True)
+class _GuidedHead:
+    """Takes the hidden states with and without the prompt side by side."""
+
+    head: Head
+    scale: float
+
+    @property
+    def out_features(self) -> int:
+        """All logits that exist for one position."""
+        return 2 * self.head.out_features
+
+    def __call__(self, hidden: Float[Tensor, "*shape both"], /) -> Float[Tensor, "*shape V"]:
+        conditional, unconditional = (self.head(half).float() for half in hidden.chunk(2, -1))
+        return unconditional + (self.scale + 1) * (conditional - unconditional)

@@ -1,7 +1,7 @@
 """What is read off a large vocabulary: never more logits at once than a chunk holds."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,13 +13,15 @@ from torch.utils.checkpoint import checkpoint
 class Head(Protocol):
     """The vocabulary head of a network, a linear layer: hidden states in, logits out."""
 
-    out_features: int
+    @property
+    def out_features(self) -> int: ...
 
     def __call__(self, hidden: Float[Tensor, "*shape D"], /) -> Float[Tensor, "*shape V"]: ...
 
 
-Readout = Callable[[Float[Tensor, "B K D"], Head], object]
-"""`denoiser(canvas, attention_mask, at=columns, readout=...)` returns what this makes of the hidden states."""
+Read = TypeVar("Read")
+Readout = Callable[[Float[Tensor, "B K D"], Head], Read]
+"""What is made of the hidden states at some columns of each row, while the head is at hand."""
 
 LOGITS = 1 << 22
 """Logits of one chunk: 16 MiB in float32, 33 positions of LLaDA's vocabulary."""

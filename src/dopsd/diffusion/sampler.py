@@ -10,12 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd.diffusion.block_cache import BlockCache, CacheScope
-from dopsd.diffusion.choose import choose
+from dopsd.diffusion.choose import choose, columns_of
 from dopsd.diffusion.confidence import forbid
 from dopsd.diffusion.decoding import Decoding, Room, Rows, Try
 from dopsd.diffusion.denoiser import Denoiser, guided
 from dopsd.diffusion.noise import derive
 from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.readout import Head, Readout, in_chunks
 from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory, is_end
 from dopsd.diffusion.unmasking import NoiseDtype, Remasking, propose, score
 from dopsd.setting import setting
@@ -126,10 +127,7 @@ class BlockSampler:
 
     def decoding(self, denoiser: Denoiser, prompts: Prompts, special: SpecialTokens) -> Decoding:
         """A decoding of these prompts, with none of them in flight yet."""
-        if self.cfg_scale:
-            denoiser = guided(
-                denoiser, scale=self.cfg_scale, mask_id=special.mask_id, gen_length=self.gen_length
-            )
+        denoiser = self.guided(denoiser, special)
         cache = None if self.cache is None else BlockCache(denoiser, self.cache)
         return Decoding(
             prompts,
@@ -137,6 +135,19 @@ class BlockSampler:
             is_done=partial(self._is_done, special),
             fixed_columns=cache is not None,
         )
+
+    def guided(self, denoiser: Denoiser, special: SpecialTokens) -> Denoiser:
+        """The denoiser that is asked: under guidance, where there is any."""
+        if not self.cfg_scale:
+            return denoiser
+        return guided(denoiser, scale=self.cfg_scale, mask_id=special.mask_id, gen_length=self.gen_length)
+
+    def permitted(
+        self, logits: Float[Tensor, "*shape V"], special: SpecialTokens
+    ) -> Float[Tensor, "*shape V"]:
+        """The logits without the tokens that are never written, in place."""
+        logits = forbid(logits, special.mask_id)
+        return forbid(logits, special.eos_id) if self.end_of_text == "forbidden" else logits
 
     def start(
         self,
@@ -171,6 +182,7 @@ class BlockSampler:
         cache: BlockCache | None,
         special: SpecialTokens,
         tries: Sequence[Try],
+        steps: Sequence[int],
         prompts: Prompts,
         rows: Rows,
     ) -> Rows:
@@ -181,13 +193,21 @@ class BlockSampler:
         window = window.masked_fill(times == NEVER, special.mask_id)
         canvas, attention_mask = prompts.followed_by(rows.tokens.scatter(1, columns, window))
         at = prompts.tokens.shape[1] + columns
-        logits = (
-            denoiser(canvas, attention_mask, at=at)
+        keys, is_open = derive(derive(rows.keys, rows.step)[:, None], columns), times == NEVER
+
+        def readout(some: Sequence[int]) -> Readout[list[Tensor]]:
+            index, count = (
+                torch.tensor(some, device=keys.device),
+                sum(self._open_at_most(steps[i]) for i in some),
+            )
+            return partial(self._propose, special, keys[index], is_open[index], count)
+
+        proposal, sureness = (
+            denoiser(canvas, attention_mask, at=at, readout=readout(range(len(steps))))
             if cache is None
-            else cache.logits(tries, canvas, attention_mask, at=at)
+            else cache.read(tries, canvas, attention_mask, at=at, readout=readout)
         )
-        keys = derive(derive(rows.keys, rows.step)[:, None], columns)
-        proposal, chosen = self._unmask(logits, keys, rows.step, times == NEVER, special)
+        chosen = self._chosen(sureness, rows.step, is_open)
         return Rows(
             tokens=rows.tokens.scatter(1, columns, proposal.where(chosen, window)),
             step_map=rows.step_map.scatter(1, columns, rows.step[:, None].where(chosen, times)),
@@ -201,28 +221,48 @@ class BlockSampler:
             return rows.step // len(self.unmask_counts)
         return (rows.step_map == NEVER).to(torch.uint8).argmax(1) // self.block_length
 
-    def _unmask(
+    def _open_at_most(self, step: int) -> int:
+        """How many positions of its active block a row can have open before a step."""
+        if self.threshold is not None:
+            return self.block_length
+        return sum(self.unmask_counts[step % len(self.unmask_counts) :])
+
+    def _propose(
         self,
-        logits: Float[Tensor, "B K V"],
-        keys: Int[Tensor, "B K"],
-        step: Int[Tensor, "B"],
-        is_open: Bool[Tensor, "B K"],
         special: SpecialTokens,
-    ) -> tuple[Int[Tensor, "B K"], Bool[Tensor, "B K"]]:
-        """The token that each position would take, and which positions take it."""
-        logits = forbid(logits, special.mask_id)
-        if self.end_of_text == "forbidden":
-            logits = forbid(logits, special.eos_id)
-        proposal = propose(logits, keys, temperature=self.temperature, noise_dtype=self.noise_dtype)
-        sureness = score(logits, proposal, keys, self.remasking)
-        if self.end_of_text == "last":
-            sureness = sureness.masked_fill(is_end(proposal, special.end_ids), -torch.inf)
+        keys: Int[Tensor, "B K"],
+        is_open: Bool[Tensor, "B K"],
+        count: int,
+        hidden: Float[Tensor, "B K D"],
+        head: Head,
+    ) -> list[Tensor]:
+        """The token that each open position would take, and how sure of it the network is.
+
+        There are at most `count` of them; of the others nothing is said.
+        """
+
+        def read(logits: Float[Tensor, "N V"], keys: Int[Tensor, "N"]) -> list[Tensor]:
+            logits = self.permitted(logits, special)
+            proposal = propose(logits, keys, temperature=self.temperature, noise_dtype=self.noise_dtype)
+            sureness = score(logits, proposal, keys, self.remasking)
+            if self.end_of_text == "last":
+                sureness = sureness.masked_fill(is_end(proposal, special.end_ids), -torch.inf)
+            return [proposal, sureness]
+
+        [places], _ = columns_of(is_open.view(1, -1), count)
+        found = in_chunks(read, head, hidden.flatten(0, 1)[places], keys.flatten()[places])
+        return [each.new_zeros(keys.numel()).index_copy(0, places, each).view_as(keys) for each in found]
+
+    def _chosen(
+        self, sureness: Float[Tensor, "B K"], step: Int[Tensor, "B"], is_open: Bool[Tensor, "B K"]
+    ) -> Bool[Tensor, "B K"]:
+        """Which positions take their token."""
         if self.threshold is not None:
             surest = choose(sureness, among=is_open, count=torch.ones_like(step))
-            return proposal, surest | (is_open & (sureness >= self.threshold))
+            return surest | (is_open & (sureness >= self.threshold))
         steps = len(self.unmask_counts)
         count = self.block_length // steps + (step % steps < self.block_length % steps)
-        return proposal, choose(sureness, among=is_open, count=count)
+        return choose(sureness, among=is_open, count=count)
 
     def _is_done(self, special: SpecialTokens, rows: Rows) -> Bool[Tensor, "B"]:
         """Rows that have taken all steps, or whose answer is complete: an end token with nothing masked before it."""

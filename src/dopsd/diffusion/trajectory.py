@@ -127,6 +127,6 @@ class VisitedStates:
         return self.is_masked & (offset >= 0) & (offset < self.block_length)
 
 
-def is_end(tokens: Int[Tensor, "B L"], end_ids: tuple[int, ...]) -> Bool[Tensor, "B L"]:
+def is_end(tokens: Int[Tensor, "*shape"], end_ids: tuple[int, ...]) -> Bool[Tensor, "*shape"]:
     """Where an end token stands; nothing is copied to the tokens' device."""
     return torch.stack([tokens == end_id for end_id in end_ids]).any(0)

@@ -16,8 +16,12 @@ _TOKEN_NOISE, _POSITION_NOISE = 1, 2
 
 
 def propose(
-    logits: Float[Tensor, "B K V"], keys: Int[Tensor, "B K"], *, temperature: float, noise_dtype: NoiseDtype
-) -> Int[Tensor, "B K"]:
+    logits: Float[Tensor, "*shape V"],
+    keys: Int[Tensor, "*shape"],
+    *,
+    temperature: float,
+    noise_dtype: NoiseDtype,
+) -> Int[Tensor, "*shape"]:
     """The token each position would take: the most likely one, or a sample (bfloat16: by coarse Gumbel noise)."""
     if temperature == 0:
         return logits.argmax(-1)
@@ -30,11 +34,11 @@ def propose(
 
 
 def score(
-    logits: Float[Tensor, "B K V"],
-    proposal: Int[Tensor, "B K"],
-    keys: Int[Tensor, "B K"],
+    logits: Float[Tensor, "*shape V"],
+    proposal: Int[Tensor, "*shape"],
+    keys: Int[Tensor, "*shape"],
     remasking: Remasking,
-) -> Float[Tensor, "B K"]:
+) -> Float[Tensor, "*shape"]:
     """What puts positions in order: the proposed token's probability, the whole distribution, or chance."""
     match remasking:
         case "low_confidence":

@@ -1,0 +1,133 @@
+"""Drift: what sampling in a faster, approximate way does to the rollouts that training would learn from."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from dopsd.diffusion.block_cache import CacheScope
+from dopsd.diffusion.choose import columns_of
+from dopsd.diffusion.confidence import log_probability_of
+from dopsd.diffusion.difference import share_differing, share_reordered
+from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.readout import Head, in_chunks
+from dopsd.diffusion.trajectory import Trajectory, VisitedStates
+from dopsd.probes.drifted import ANOTHER_SEED, EXACT, Drifted, Measured
+from dopsd.probes.probe import Probe, Subject
+from dopsd.rollout import Rollout, RolloutBatch
+from dopsd.setting import setting
+from dopsd.stream import Draw
+
+
+@setting
+class Way:
+    """An approximate way to sample: by a threshold, with a cache, or both."""
+
+    threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+    cache: CacheScope | None = None
+
+    def __str__(self) -> str:
+        threshold = [] if self.threshold is None else [f"threshold {self.threshold:g}"]
+        return ", ".join(threshold + ([] if self.cache is None else [f"{self.cache} cache"]))
+
+
+@setting
+class Drift(Probe):
+    """One try at each prompt, exactly and in each way with the same random streams; and exactly with another seed.
+
+    Raises ValueError where a way is none, stands there twice or does not fit the sampler, and at temperature 0, where
+    a token has no probability.
+    """
+
+    title = "drift of approximate sampling"
+
+    rollout: Rollout
+    ways: tuple[Way, ...] = (
+        Way(threshold=0.9),
+        Way(cache="prefix"),
+        Way(cache="dual"),
+        Way(threshold=0.9, cache="dual"),
+    )
+
+    def __post_init__(self) -> None:
+        names = [str(way) for way in self.ways]
+        if not names or "" in names or len(set(names)) < len(names):
+            raise ValueError(f"ways={names}: must be different ways, each with a threshold, a cache or both")
+        if self.rollout.sampler.temperature == 0:
+            raise ValueError("temperature=0: must be above 0, drift is that of samples")
+        assert self.rollouts
+
+    @property
+    def rollouts(self) -> dict[str, Rollout]:
+        """Those to compare, one try each; the exact one first."""
+        exact = replace(self.rollout.sampler, threshold=None, cache=None)
+        samplers = {EXACT: exact} | {
+            str(way): replace(exact, threshold=way.threshold, cache=way.cache) for way in self.ways
+        }
+        return {name: replace(self.rollout, sampler=s, max_attempts=1) for name, s in samplers.items()}
+
+    def run(self, subject: Subject) -> Drifted:
+        """Every measure of every prompt; the speed, in which all ways take turns, is that of this run."""
+        batches = defaultdict(list)
+        for draws in subject.batches():
+            for name, measured in self._look_at(subject, draws).items():
+                batches[name].append(measured)
+        joined = {name: Measured.joined(parts) for name, parts in batches.items()}
+        return Drifted(seed=subject.seed, measured=joined)
+
+    def _look_at(self, subject: Subject, draws: Sequence[Draw]) -> Mapping[str, Measured]:
+        rollouts, prompts, found = self.rollouts, subject.prompts(draws), {}
+        asked = {name: (subject, rollout) for name, rollout in rollouts.items()}
+        asked[ANOTHER_SEED] = (replace(subject, seed=subject.seed + 1), rollouts[EXACT])
+        exact: RolloutBatch | None = None
+        for name, (asking, rollout) in asked.items():
+            start = time.perf_counter()
+            tried = asking.ask(rollout, draws)
+            seconds = time.perf_counter() - start
+            exact = exact or tried
+            found[name] = Measured.of(
+                seconds=seconds,
+                accepted=tried.accepted,
+                differing=share_differing(tried.trajectory, exact.trajectory, subject.chat.special.end_ids),
+                reordered=share_reordered(tried.trajectory, exact.trajectory),
+                log_probability=self._log_probability(subject, prompts, tried.trajectory),
+                forwards=tried.trajectory.steps.double(),
+            )
+        return found
+
+    def _log_probability(
+        self, subject: Subject, prompts: Prompts, trajectory: Trajectory
+    ) -> Float[Tensor, "B"]:
+        """What exact sampling gives to the tokens of a trajectory where they were unmasked, in nats a token."""
+        states = trajectory.visited_states(subject.chat.special.mask_id)
+        total = torch.zeros(len(trajectory), dtype=torch.float64, device=states.step.device)
+        for start in range(0, len(states), subject.batch_size):
+            part = states[start : start + subject.batch_size]
+            total = total.index_add(0, part.rollout, self._at_states(subject, prompts[part.rollout], part))
+        written = torch.zeros_like(total).index_add(0, states.rollout, states.unmasked_now.sum(1).double())
+        return total / written
+
+    @torch.no_grad()
+    def _at_states(self, subject: Subject, prompts: Prompts, states: VisitedStates) -> Float[Tensor, "S"]:
+        """The sum over what is unmasked at each state."""
+        sampler, special = self.rollout.sampler, subject.chat.special
+        columns, is_real = columns_of(states.unmasked_now, int(states.unmasked_now.sum(1).max()))
+        tokens = states.finished.gather(1, columns)
+
+        def log_probability(logits: Float[Tensor, "N V"], tokens: Int[Tensor, "N"]) -> list[Tensor]:
+            scaled = sampler.permitted(logits, special).float() / sampler.temperature
+            return [log_probability_of(scaled, tokens)]
+
+        def read(hidden: Float[Tensor, "S K D"], head: Head) -> Tensor:
+            return in_chunks(log_probability, head, hidden.flatten(0, 1), tokens.flatten())[0]
+
+        at = prompts.tokens.shape[1] + columns
+        asked = sampler.guided(subject.student, special)
+        found = asked(*prompts.followed_by(states.canvas), at=at, readout=read)
+        return found.view_as(columns).double().masked_fill(~is_real, 0).sum(1)
