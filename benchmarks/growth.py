@@ -145,7 +145,7 @@ def draw(results: dict) -> None:
         row[0].set_ylim(min(p[cost] for points in results["axes"].values() for p in points) / 1.5)
     grid[0][0].legend(frameon=False, fontsize=8)
     plain(*grid.flat)
-    entitle(grid[0][0], f"One step of the embedded network, {results['machine']['threads']} threads")
+    entitle(grid[0][0], f"One step of the embedded network, threads: {results['machine']['threads']}")
     figure.savefig(RESULTS / "growth.png", dpi=150)
 
 
