@@ -50,9 +50,9 @@ class Flop:
         """Logits, or the gradients of the hidden states under them."""
         return 2 * self.config.d_model * self.config.vocab_size * positions
 
-    def rollout(self, steps: int, width: int, block_length: int, *, adapted: bool) -> float:
-        """`steps` denoising steps, summed over the rows, each with the logits of a block."""
-        return self.forward(steps, width, block_length, adapted=adapted) + self.head(steps * block_length)
+    def rollout(self, steps: int, width: int, at: int, *, adapted: bool) -> float:
+        """`steps` denoising steps, summed over the rows, with logits at `at` positions on average."""
+        return self.forward(steps, width, at, adapted=adapted) + self.head(steps * at)
 
     def loss(self, states: int, width: int, block_length: int, supervised: int) -> float:
         """The teacher at a block of each state, then the student forward and backward at its supervised positions."""

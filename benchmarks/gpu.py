@@ -182,8 +182,9 @@ def utilisation(
     flop = Flop(method.network.config, method.network.peft_config["default"].r)
     states, steps = int(measured["logged"]["train/states"]), int(trajectory.steps.sum())
     adapted = weight_dtype(method) != torch.float32  # in float32 they are folded into the weights to sample
+    still_masked = (sampler.block_length + sampler.unmask_counts[0]) // 2  # in the active block, on average
     needed = {
-        "rollout": flop.rollout(steps, width, sampler.block_length, adapted=adapted),
+        "rollout": flop.rollout(steps, width, still_masked, adapted=adapted),
         "loss": flop.loss(states, width, sampler.block_length, sampler.unmask_counts[0]),
     }
     seconds = {"rollout": measured["seconds"]["rollout"], "loss": sum(measured["seconds"][p] for p in LOSS)}
