@@ -14,10 +14,11 @@ from torch import Tensor
 from dopsd.diffusion.block_cache import CacheScope
 from dopsd.diffusion.choose import columns_of
 from dopsd.diffusion.confidence import log_probability_of
-from dopsd.diffusion.difference import share_differing, share_reordered
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.readout import Head, in_chunks
+from dopsd.diffusion.reordered import share_reordered
 from dopsd.diffusion.trajectory import Trajectory, VisitedStates
+from dopsd.evaluation.differing import differing
 from dopsd.probes.drifted import ANOTHER_SEED, EXACT, Drifted, Measured
 from dopsd.probes.probe import Probe, Subject
 from dopsd.rollout import Rollout, RolloutBatch
@@ -94,12 +95,17 @@ class Drift(Probe):
             found[name] = Measured.of(
                 seconds=seconds,
                 accepted=tried.accepted,
-                differing=share_differing(tried.trajectory, exact.trajectory, subject.chat.special.end_ids),
+                differing=self._differing(subject, tried, exact),
                 reordered=share_reordered(tried.trajectory, exact.trajectory),
                 log_probability=self._log_probability(subject, prompts, tried.trajectory),
                 forwards=tried.trajectory.steps.double(),
             )
         return found
+
+    def _differing(self, subject: Subject, tried: RolloutBatch, exact: RolloutBatch) -> Float[Tensor, "B"]:
+        """The share of tokens that differ, prompt by prompt."""
+        answers = zip(*(subject.chat.answers(each.trajectory.tokens) for each in (tried, exact)), strict=True)
+        return torch.tensor([differing([one], [other]) for one, other in answers], dtype=torch.float64)
 
     def _log_probability(
         self, subject: Subject, prompts: Prompts, trajectory: Trajectory

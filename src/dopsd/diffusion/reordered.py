@@ -1,18 +1,9 @@
-"""How far two trajectories lie apart that were sampled from the same prompts."""
+"""In how far two trajectories of the same prompts were unmasked in another order."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from dopsd.diffusion.trajectory import NEVER, Trajectory
-
-
-def share_differing(some: Trajectory, others: Trajectory, end_ids: tuple[int, ...]) -> Float[Tensor, "B"]:
-    """The share of positions at which the tokens differ, up to the end token of the longer answer of each pair."""
-    longer = some.lengths(end_ids).maximum(others.lengths(end_ids))
-    answered = torch.arange(some.tokens.shape[1], device=longer.device) <= longer[:, None]
-    differ = (some.tokens != others.tokens) & answered
-    return differ.sum(1).double() / answered.sum(1)
 
 
 def share_reordered(some: Trajectory, others: Trajectory) -> Float[Tensor, "B"]:
