@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
-from dopsd.evaluation.paired import Comparison, McNemar, bootstrap_mean
+from dopsd.evaluation.bootstrap import bootstrap_mean
+from dopsd.evaluation.paired import Comparison, McNemar
 
 
 @given(st.integers(0, 40), st.integers(0, 40))

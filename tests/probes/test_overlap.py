@@ -12,8 +12,8 @@ from subjects import SAMPLER, subject
 
 from dopsd.distillation.supervision import StudentRanked, TeacherRanked
 from dopsd.distillation.teacher import ARPrefixTeacher, SuffixTeacher
+from dopsd.evaluation.bootstrap import bootstrap_means
 from dopsd.probes import NothingFoundError, Overlap, Subject
-from dopsd.probes.bootstrap import bootstrap_means
 from dopsd.probes.overlapped import Overlapped
 from dopsd.rollout import Rollout
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom, binomtest
 
-_RESAMPLES = 10_000
-_BOUNDS = (2.5, 97.5)  # percent
+from dopsd.evaluation.bootstrap import bootstrap_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +70,3 @@ class Comparison:
         text = f"{100 * self.difference:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
         test = self.mcnemar
         return text if test is None else f"{text}, McNemar mid-p {test.mid_p:.2g} (exact {test.exact_p:.2g})"
-
-
-def bootstrap_mean(values: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
-    """The percentile interval (Efron 1979) of a mean over 10,000 resamples of its values, always the same."""
-    distinct, counts = np.unique(values, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(len(values), counts / len(values), size=_RESAMPLES)
-    low, high = np.percentile(drawn @ distinct / len(values), _BOUNDS)
-    return float(low), float(high)

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from numpy import ndarray
 from torch import Tensor
 
+from dopsd.evaluation.bootstrap import Mean, bootstrap_means
 from dopsd.evaluation.interval import Interval
 from dopsd.evaluation.paired import Comparison
 from dopsd.figure import plain
-from dopsd.probes.bootstrap import Mean, bootstrap_means
 from dopsd.probes.probe import Finding
 
 EXACT, ANOTHER_SEED = "exact", "exact, another seed"

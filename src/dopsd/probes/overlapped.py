@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy import ndarray
 
+from dopsd.evaluation.bootstrap import Mean, bootstrap_means
 from dopsd.figure import entitle, plain
-from dopsd.probes.bootstrap import Mean, bootstrap_means
 from dopsd.probes.probe import Finding
 
 _TEACHERS = {

@@ -1,4 +1,4 @@
-"""Means over prompts with bootstrap intervals."""
+"""Percentile intervals (Efron 1979) of means over problems, always the same for the same values."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-_RESAMPLES = 2000
+_RESAMPLES = 10_000
+_BOUNDS = (2.5, 97.5)  # percent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +31,22 @@ def bootstrap_means(values: Float[ndarray, "N C"], seed: int) -> list[Mean]:
     present = ~np.isnan(values)
     filled = np.where(present, values, 0.0)
     rows = len(values)
-    times_drawn = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), _RESAMPLES)
-    counts = times_drawn @ present
+    drawn = np.random.default_rng(seed).multinomial(rows, np.full(rows, 1 / rows), _RESAMPLES)
+    times_drawn = drawn.astype(np.float64)
+    counts = times_drawn @ present.astype(np.float64)
     resampled = np.where(counts > 0, times_drawn @ filled / np.maximum(counts, 1), np.nan)
-    low, high = np.nanquantile(resampled, [0.025, 0.975], axis=0)
+    low, high = np.nanpercentile(resampled, _BOUNDS, axis=0)
     n = present.sum(0)
     means = filled.sum(0) / n
     return [
         Mean(mean=float(means[c]), low=float(low[c]), high=float(high[c]), n=int(n[c]))
         for c in range(values.shape[1])
     ]
+
+
+def bootstrap_mean(values: np.ndarray, *, seed: int = 0) -> tuple[float, float]:
+    """The interval of one mean; its cost grows with the number of distinct values only."""
+    distinct, counts = np.unique(values, return_counts=True)
+    drawn = np.random.default_rng(seed).multinomial(len(values), counts / len(values), size=_RESAMPLES)
+    low, high = np.percentile(drawn @ distinct / len(values), _BOUNDS)
+    return float(low), float(high)
