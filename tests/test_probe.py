@@ -88,6 +88,17 @@ def test_what_drift_cannot_do_is_said_in_one_line(
     assert ran.err.count("\n") == 1
 
 
+def test_every_job_of_a_sweep_is_checked_before_the_first_one(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ("probe.rhos=[0.5],[2]", f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    ran = run(capsys, "probe", "--multirun", *SHORT, model, "model.init=random", *sweep, *PUZZLES)
+    assert ran.code == 2
+    assert ran.err.startswith("dopsd: probe.rhos=[2]: ")
+    assert ran.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_model_without_accepted_answers_says_so(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,7 +78,7 @@ def _explained(config_name: str) -> Iterator[None]:
 
 
 def _check(config: DictConfig, config_name: str) -> "Hardware | None":
-    from dopsd.job.plan import Plan  # noqa: PLC0415  (heavy; not needed for --help or a misspelt key)
+    from dopsd.job import Chosen, Plan, prepare_probe  # noqa: PLC0415  (heavy; --help and a misspelt key need none)
 
     refuse_unknown_appended(config, typed_overrides(config.hydra), config_name)
     match config_name:
@@ -89,6 +89,8 @@ def _check(config: DictConfig, config_name: str) -> "Hardware | None":
         case _:
             asked = [planned(config, config.hydra)]
     plans = [Plan.of(each) for each in asked]
+    if config_name == "probe":
+        prepare_probe(asked[0], plans[0], Chosen.of(asked[0]))
     return plans[0].hardware if plans else None
 
 
