@@ -17,7 +17,7 @@ from setup import load_student, machine, save
 from dopsd.evaluation.decode import Evaluation, evaluate
 
 T = TypeVar("T")
-EXAMPLES, REPETITIONS, BATCH_SIZE = 256, 7, 64
+EXAMPLES, REPETITIONS, BATCH_SIZE = 256, 5, 64
 CANVASES = {"gen_length=40": [], "gen_length=80": ["gen_length=80", "denoising_steps=80"]}
 
 
