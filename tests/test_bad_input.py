@@ -207,6 +207,13 @@ def test_a_truncated_checkpoint_is_seen_before_it_is_loaded(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_flag_between_settings_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = run(capsys, "train", "rho=0.1", "--multirun", "seed=1,2")
+    assert ran.code == 2
+    assert ran.err == "dopsd: seed=1,2: settings stand all before the flags or all behind them\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_is_never_written_over(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.yaml").write_text("mine")
     ran = run(capsys, "train", *QUICK, model, "model.init=random", f"hydra.run.dir={tmp_path}")

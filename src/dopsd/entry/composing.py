@@ -38,8 +38,9 @@ def explain(error: BaseException, arguments: Sequence[str], config_name: str) ->
 
 
 def refuse_what_hydra_cannot_explain(arguments: Sequence[str]) -> None:
-    """Raises UserError for `--rho 0.1` (argparse would print its usage) and for `task=null`."""
-    flags = [option for action in get_args_parser()._actions for option in action.option_strings]
+    """Raises UserError for `task=null`, and where argparse would print its usage: `--rho 0.1`, `rho=1 -m seed=2`."""
+    parser = get_args_parser()
+    flags = [option for action in parser._actions for option in action.option_strings]
     for argument in arguments:
         key, _, value = argument.partition("=")
         if key.startswith("-") and not any(flag.startswith(key) for flag in flags):
@@ -52,6 +53,9 @@ def refuse_what_hydra_cannot_explain(arguments: Sequence[str]) -> None:
             and value.lower() not in arms(key)
         ):
             raise UserError(f"{argument}: must be one of {', '.join(arms(key))}")
+    _, left_over = parser.parse_known_args(arguments)
+    if left_over:
+        raise UserError(f"{left_over[0]}: settings stand all before the flags or all behind them")
 
 
 def refuse_unknown_appended(config: DictConfig, overrides: Sequence[str], config_name: str) -> None:
