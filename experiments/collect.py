@@ -5,6 +5,7 @@ Writes results.json (each run's summary and dev curve) and curves.png there, and
 
 import csv
 import json
+import statistics
 import sys
 from pathlib import Path
 
@@ -20,7 +21,6 @@ KEYS = (
     "overrides",
     "optimizer_steps",
     "completions",
-    "training_s",
     "base",
     "best",
     "final",
@@ -41,17 +41,17 @@ def main(runs: Path, experiment: Path) -> None:
 
 
 def read(file: Path) -> dict:
-    """One run: the figures of its summary, and dev accuracy over steps, completions and seconds of training."""
+    """One run: the figures of its summary, the speed of its median step, dev accuracy over steps and completions."""
     summary = json.loads(file.read_text())
-    curve, completions, seconds = [], 0.0, 0.0
+    curve, completions, rates = [], 0.0, []
     with (file.parent / "metrics.csv").open() as lines:
         for row in csv.DictReader(lines):
-            seconds += float(row["perf/step_s"])
-            completions += float(row["perf/step_s"]) * float(row["perf/trajectories_per_s"])
+            rates.append(float(row["perf/trajectories_per_s"]))
+            completions += float(row["perf/step_s"]) * rates[-1]
             if row.get("eval/accuracy"):
                 accuracy = [float(row[f"eval/{column}"]) for column in ("accuracy", "low", "high")]
-                curve.append([int(float(row["step"])), *accuracy, round(completions), round(seconds, 3)])
-    return {**{key: summary[key] for key in KEYS}, "dev": curve}
+                curve.append([int(float(row["step"])), *accuracy, round(completions)])
+    return {**{key: summary[key] for key in KEYS}, "rate": statistics.median(rates), "dev": curve}
 
 
 def table(results: list[dict]) -> str:

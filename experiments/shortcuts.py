@@ -1,7 +1,8 @@
 """Shortcuts beside exact training: `python experiments/shortcuts.py exact=DIR NAME=DIR ... experiments/shortcuts`.
 
 Each DIR holds one run a seed, all of them trained on the same machine with the same threads. Writes results.json and
-curves.png (dev accuracy per trajectory and per second of training) and prints the table for the README.
+curves.png (dev accuracy per trajectory and per second of training) and prints the table for the README. An arm's speed is
+that of its median step, so that what else the machine did now and then does not count.
 """
 
 import json
@@ -53,8 +54,8 @@ def table(arms: dict[str, list[dict]]) -> str:
 
 
 def rate(runs: list[dict]) -> float:
-    """Trajectories sampled and learnt from in a second of training."""
-    return sum(run["completions"] for run in runs) / sum(run["training_s"] for run in runs)
+    """Trajectories sampled and learnt from in a second of training, the median over seeds."""
+    return statistics.median(run["rate"] for run in runs)
 
 
 def mean_of(runs: list[dict]) -> float:
@@ -66,10 +67,11 @@ def draw(arms: dict[str, list[dict]], file: Path) -> None:
     """Dev accuracy: one thin line a seed, the mean of the seeds thick."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, column, label in zip(panels, (4, 5), ("trajectories", "seconds of training"), strict=True):
+    for axes, label in zip(panels, ("trajectories", "seconds of training"), strict=True):
         for number, (name, runs) in enumerate(arms.items()):
             color = f"C{number}"
-            curves = [[(point[column], point[1]) for point in run["dev"]] for run in runs]
+            unit = 1 if axes is panels[0] else rate(runs)
+            curves = [[(point[4] / unit, point[1]) for point in run["dev"]] for run in runs]
             for curve in curves:
                 axes.plot(*zip(*curve, strict=True), color=color, alpha=0.3, linewidth=0.8)
             means = [
