@@ -41,7 +41,7 @@ def main(runs: Path, experiment: Path) -> None:
 
 
 def read(file: Path) -> dict:
-    """One run: the figures of its summary, the speed of its median step, dev accuracy over steps and completions."""
+    """One run: its summary, the speed of its median step, dev accuracy over training steps and completions."""
     summary = json.loads(file.read_text())
     curve, completions, rates = [], 0.0, []
     with (file.parent / "metrics.csv").open() as lines:
