@@ -1,8 +1,8 @@
 """Shortcuts beside exact training: `python experiments/shortcuts.py exact=DIR NAME=DIR ... experiments/shortcuts`.
 
 Each DIR holds one run a seed, all of them trained on the same machine with the same threads. Writes results.json and
-curves.png (dev accuracy per trajectory and per second of training) and prints the table for the README. An arm's speed is
-that of its median step, so that what else the machine did now and then does not count.
+curves.png (dev accuracy per trajectory and per second of training) and prints the table for the README. An arm's speed
+is that of its median step, so that what else the machine did now and then does not count.
 """
 
 import json
