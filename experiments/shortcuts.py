@@ -13,6 +13,7 @@ from pathlib import Path
 from collect import read
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from scipy.stats import t
 
 from dopsd.figure import plain
 
@@ -36,31 +37,32 @@ def files_of(name: str, runs: Path) -> list[Path]:
 
 
 def table(arms: dict[str, list[dict]]) -> str:
-    """One row an arm, in Markdown: speed as a ratio to exact training, test accuracy of every seed."""
+    """One row an arm, in Markdown: speed as a ratio to exact training, test accuracy of every seed, mean changes."""
     lines = [
-        "| way | trajectories/s | speed | best on dev, test accuracy, a seed each | mean | change |",
-        "|---|---|---|---|---|---|",
+        "| way | trajectories/s | speed | best on dev, a seed each | change | after the last step | change |",
+        "|---|---|---|---|---|---|---|",
     ]
-    base = mean_of(arms[EXACT])
     for name, runs in arms.items():
-        speed = rate(runs) / rate(arms[EXACT])
-        seeds = ", ".join(f"{100 * run['best']['accuracy']:.1f}" for run in runs)
-        mean = mean_of(runs)
-        change = "" if name == EXACT else f"{100 * (mean - base):+.1f} points"
-        lines.append(
-            f"| {name} | {rate(runs):.1f} | {speed:.2f} x | {seeds} % | {100 * mean:.1f} % | {change} |"
-        )
+        cells = [f"{rate(runs):.1f}", f"{rate(runs) / rate(arms[EXACT]):.2f} x"]
+        for weights in ("best", "final"):
+            seeds = ", ".join(f"{100 * run[weights]['accuracy']:.1f}" for run in runs)
+            cells += [f"{seeds} %", "" if name == EXACT else change(runs, arms[EXACT], weights)]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def change(runs: list[dict], exact: list[dict], weights: str) -> str:
+    """The mean difference of test accuracies, seed by seed, with Student's 95 % interval over seeds."""
+    accuracy = {run["seed"]: run[weights]["accuracy"] for run in exact}
+    differences = [100 * (run[weights]["accuracy"] - accuracy[run["seed"]]) for run in runs]
+    mean, spread = statistics.mean(differences), statistics.stdev(differences) / len(differences) ** 0.5
+    half = t.ppf(0.975, len(differences) - 1) * spread
+    return f"{mean:+.1f} points [{mean - half:+.1f}, {mean + half:+.1f}]"
 
 
 def rate(runs: list[dict]) -> float:
     """Trajectories sampled and learnt from in a second of training, the median over seeds."""
     return statistics.median(run["rate"] for run in runs)
-
-
-def mean_of(runs: list[dict]) -> float:
-    """Test accuracy of the checkpoints chosen on dev, the mean over seeds."""
-    return statistics.mean(run["best"]["accuracy"] for run in runs)
 
 
 def draw(arms: dict[str, list[dict]], file: Path) -> None:
