@@ -215,9 +215,7 @@ def test_where_numbers_are_rounded_the_effect_of_the_batch_is_measured(
     forward = MaskedDiffusionLM.forward
 
     def depends_on_the_batch(self: MaskedDiffusionLM, canvas: torch.Tensor, *given: Any, **named: Any) -> Any:
-        logits = forward(self, canvas, *given, **named)
-        logits[4:] = logits[4:].roll(1, -1)
-        return logits
+        return forward(self, torch.cat([canvas[:4], canvas[4:].roll(1, -1)]), *given, **named)
 
     monkeypatch.setattr(MaskedDiffusionLM, "forward", depends_on_the_batch)
     small = (*PUZZLES, "task.test=17", model, "gen_length=8", "seed=3")
