@@ -106,7 +106,10 @@ EVALUATION_TABLE = [
     ("compare=[one,two]", "compare=one: must be an evaluation's or a run's directory"),
 ]
 PROBE_TABLE = [
-    (("probe=overlpa",), "probe=overlpa: no such arm; did you mean overlap? (drift, overlap, toy_verification)"),
+    (
+        ("probe=overlpa",),
+        "probe=overlpa: no such arm; did you mean overlap? (drift, overlap, toy_verification)",
+    ),
     (("probe=null",), "probe=null: must be one of drift, overlap, toy_verification"),
     (("probe.rhos=[0.1,1.5]",), "probe.rhos=[0.1, 1.5]: must be a list of a number above 0 and of at most 1"),
     (("probe.rhos=0.1",), "probe.rhos=0.1: must be a list of a number"),
