@@ -8,7 +8,6 @@ is learnt from. Writes benchmarks/results/growth.json and growth.png.
 import json
 import math
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
-from setup import LLADA_VOCABULARY, RESULTS, load, machine, save, shaped
+from setup import LLADA_VOCABULARY, RESULTS, in_own_process, load, machine, save, shaped
 from torch import nn
 
 from dopsd.figure import entitle, plain
@@ -45,7 +44,7 @@ def main() -> None:
     axes = {}
     for axis, values in AXES.items():
         points = [BASE | {axis: value} for value in values]
-        axes[axis] = [{axis: point[axis], **in_own_process(point, known)} for point in points]
+        axes[axis] = [{axis: point[axis], **taken_once(point, known)} for point in points]
     results = {"machine": machine(), "base": BASE, "axes": axes, "exponents": exponents(axes)}
     save("growth", results)
     draw(results)
@@ -103,13 +102,11 @@ class Folded:
         return [id_ % self._vocabulary for id_ in self._tokenizer.apply_chat_template(*turns, **options)]
 
 
-def in_own_process(point: Point, known: dict[str, Measured]) -> Measured:
-    """The measurement as another process takes it; the base point stands on every axis and is taken once."""
+def taken_once(point: Point, known: dict[str, Measured]) -> Measured:
+    """The measurement of a point; the base point stands on every axis."""
     text = json.dumps(point)
     if text not in known:
-        command = [sys.executable, __file__, text]
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        known[text] = json.loads(output.splitlines()[-1])
+        known[text] = in_own_process(__file__, text)
     return known[text]
 
 

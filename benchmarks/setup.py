@@ -4,6 +4,7 @@ import json
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -84,6 +85,13 @@ def machine() -> dict[str, Any]:
             "driver": " ".join(driver[:1]),
         }
     return known
+
+
+def in_own_process(script: str, *arguments: str) -> dict[str, Any]:
+    """What a benchmark measures when it is called with arguments: the last line that it prints, as JSON."""
+    command = [sys.executable, script, *arguments]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.splitlines()[-1])
 
 
 def save(name: str, results: dict[str, Any]) -> None:

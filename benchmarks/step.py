@@ -5,9 +5,7 @@ threads; each configuration runs in a process of its own so that its peak memory
 """
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,7 +16,7 @@ from ddp import two_processes
 from reference import reference_training_step
 from rich.console import Console
 from rich.table import Table
-from setup import load, machine, save, wide_vocabulary
+from setup import in_own_process, load, machine, save, wide_vocabulary
 
 from dopsd.memory import peak_memory_gb
 
@@ -42,9 +40,9 @@ CONFIGURATIONS = {"demo": DEMO, "demo_shortcuts": [*DEMO, *SHORTCUTS], "large_vo
 
 def main() -> None:
     """Run the configurations both ways (the shortcuts beside the demo's reference) and write what came out."""
-    demo = {way: in_own_process("demo", way) for way in ("dopsd", "reference")}
-    short = in_own_process("demo_shortcuts", "dopsd")
-    wide = {way: in_own_process("large_vocab", way) for way in ("dopsd", "reference")}
+    demo = {way: in_own_process(__file__, "demo", way) for way in ("dopsd", "reference")}
+    short = in_own_process(__file__, "demo_shortcuts", "dopsd")
+    wide = {way: in_own_process(__file__, "large_vocab", way) for way in ("dopsd", "reference")}
     results = {
         "machine": machine(),
         "demo": compared(demo),
@@ -89,13 +87,6 @@ def timed(step: Callable[[], object]) -> float:
     start = time.perf_counter()
     step()
     return time.perf_counter() - start
-
-
-def in_own_process(configuration: str, way: str) -> dict:
-    """The measurement as another process takes it."""
-    command = [sys.executable, __file__, configuration, way]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ).stdout
-    return json.loads(output.splitlines()[-1])
 
 
 def compared(measured: dict[str, dict]) -> dict:

@@ -195,11 +195,11 @@ class BlockSampler:
         at = prompts.tokens.shape[1] + columns
         keys, is_open = derive(derive(rows.keys, rows.step)[:, None], columns), times == NEVER
 
+        most_open = self._most_open()
+
         def readout(some: Sequence[int]) -> Readout[list[Tensor]]:
-            index, count = (
-                torch.tensor(some, device=keys.device),
-                sum(self._open_at_most(steps[i]) for i in some),
-            )
+            index = torch.tensor(some, device=keys.device)
+            count = sum(most_open[steps[row] % len(most_open)] for row in some)
             return partial(self._propose, special, keys[index], is_open[index], count)
 
         proposal, sureness = (
@@ -221,11 +221,12 @@ class BlockSampler:
             return rows.step // len(self.unmask_counts)
         return (rows.step_map == NEVER).to(torch.uint8).argmax(1) // self.block_length
 
-    def _open_at_most(self, step: int) -> int:
-        """How many positions of its active block a row can have open before a step."""
+    def _most_open(self) -> list[int]:
+        """How many positions of its active block a row can have open before each step of the block."""
         if self.threshold is not None:
-            return self.block_length
-        return sum(self.unmask_counts[step % len(self.unmask_counts) :])
+            return [self.block_length]
+        counts = self.unmask_counts
+        return [sum(counts[step:]) for step in range(len(counts))]
 
     def _propose(
         self,

@@ -98,7 +98,7 @@ def evaluate(
     encoded = [chat.encode_prompt(example.prompt) for example in examples]
     places = [(i, attempt) for i in range(len(examples)) for attempt in range(attempts)]
     by_length = sorted(places, key=lambda place: len(encoded[place[0]]))
-    _, attempt_of = torch.tensor(by_length, device=device).T
+    attempt_of = torch.tensor([attempt for _, attempt in by_length], device=device)
     trajectory = sampler.sample(
         denoiser,
         Prompts.pad([encoded[i] for i, _ in by_length], chat.special.eos_id, device),

@@ -66,7 +66,15 @@ class Comparison:
             mcnemar=McNemar.of(int((a > b).sum()), int((b > a).sum())) if binary else None,
         )
 
+    @property
+    def points(self) -> str:
+        """The difference and its interval, in percentage points."""
+        return f"{100 * self.difference:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+
     def __str__(self) -> str:
-        text = f"{100 * self.difference:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
         test = self.mcnemar
-        return text if test is None else f"{text}, McNemar mid-p {test.mid_p:.2g} (exact {test.exact_p:.2g})"
+        return (
+            self.points
+            if test is None
+            else f"{self.points}, McNemar mid-p {test.mid_p:.2g} (exact {test.exact_p:.2g})"
+        )

@@ -118,7 +118,7 @@ class Drifted(Finding):
         for name, one in self.compared.items():
             found = [str(one.accepted), "", "", "", _nats(one.log_probability, ".3f"), ""]
             if one.accepted_difference is not None:
-                found[1:4] = _points(one.accepted_difference), str(one.differing), str(one.reordered or "-")
+                found[1:4] = one.accepted_difference.points, str(one.differing), str(one.reordered or "-")
                 found[5] = _nats(one.log_probability_difference, "+.3f")
             rows.append([name, *found, f"{one.forwards:.1f}", f"{one.speedup:.2f} x"])
         return columns, rows
@@ -166,11 +166,6 @@ def _bounds(mean: Mean, unit: int = 1) -> tuple[float, float, float]:
 
 def _nats(mean: Mean, style: str) -> str:
     return f"{mean.mean:{style}} [{mean.low:{style}}, {mean.high:{style}}]"
-
-
-def _points(difference: Comparison) -> str:
-    bounds = f"[{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
-    return f"{100 * difference.difference:+.1f} points {bounds}"
 
 
 def _by_id(measured: Measured) -> dict[str, float]:

@@ -27,8 +27,9 @@ def header(content: Mapping[str, Any]) -> list[str]:
 
 def lines(content: Mapping[str, Any]) -> list[list[str]]:
     """The cells of each row, the pooled ones at the end."""
+    columns = header(content)
     rows = [*map(_cells, content["rows"]), *map(_front, content["pooled"])]
-    return [[row.get(column, "") for column in header(content)] for row in rows]
+    return [[row.get(column, "") for column in columns] for row in rows]
 
 
 def notes(content: Mapping[str, Any]) -> list[str]:
