@@ -17,7 +17,7 @@ from setup import load_student, machine, save
 from dopsd.evaluation.decode import Evaluation, evaluate
 
 T = TypeVar("T")
-EXAMPLES, REPETITIONS, BATCH_SIZE = 256, 5, 64
+EXAMPLES, REPETITIONS = 256, 5
 CANVASES = {"gen_length=40": [], "gen_length=80": ["gen_length=80", "denoising_steps=80"]}
 
 
@@ -26,7 +26,6 @@ def main() -> None:
     results = {
         "machine": machine(),
         "examples": EXAMPLES,
-        "batch_size": BATCH_SIZE,
         **{name: measured(overrides) for name, overrides in CANVASES.items()},
     }
     save("evaluation", results)
@@ -38,7 +37,7 @@ def measured(overrides: list[str]) -> dict:
     plan, student = load_student([*overrides, "task=countdown", f"task.test={EXAMPLES}", "lora=none"])
     examples = plan.task.examples("test")
 
-    def ours(batch_size: int = BATCH_SIZE) -> Evaluation:
+    def ours(batch_size: int = plan.settings.eval_batch_size) -> Evaluation:
         return evaluate(
             student.network,
             task=plan.task,
@@ -62,6 +61,7 @@ def measured(overrides: list[str]) -> dict:
     ratios = [r / d for d, r in zip(seconds["dopsd"], seconds["reference"], strict=True)]
     tokens = statistics.mean(sample.tokens for sample in evaluation.samples)
     return {
+        "batch_size": plan.settings.eval_batch_size,
         "samples_per_s": {way: EXAMPLES / statistics.median(each) for way, each in seconds.items()},
         "speedup": statistics.median(ratios),
         "speedups": ratios,

@@ -10,6 +10,7 @@ from torch.distributed.fsdp import FSDPModule
 from dopsd.chat import Chat
 from dopsd.diffusion.sampler import SpecialTokens
 from dopsd.job.plan import Plan, saying
+from dopsd.memory import keep_freed_memory
 from dopsd.method.method import Method
 from dopsd.model import load_adapter_weights, load_tokenizer, save_weights, shard
 
@@ -25,6 +26,8 @@ class Student:
     @classmethod
     def load(cls, plan: Plan) -> "Student":
         """The first slow thing of a run; raises UserError where the checkpoint is absent or damaged."""
+        if plan.device.type == "cpu":
+            keep_freed_memory()
         path = plan.model.arguments["path"]
         with saying(f"model.path={path}"):
             tokenizer, model = load_tokenizer(path), plan.model()

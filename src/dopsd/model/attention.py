@@ -44,7 +44,7 @@ def rotate(x: Float[Tensor, "B H S D"], angles: tuple[Tensor, Tensor]) -> Float[
     """Rotate each (i, i + D/2) pair by its position's angle in float32 and return the dtype that came in."""
     cos, sin = angles
     full = x.float()
-    return (full * cos + full.roll(x.shape[-1] // 2, dims=-1) * sin).to(x.dtype)
+    return (full * cos).add_(full.roll(x.shape[-1] // 2, dims=-1).mul_(sin)).to(x.dtype)
 
 
 def rotary_angles(positions: Int[Tensor, "R S"], config: LLaDAConfig) -> tuple[Tensor, Tensor]:
