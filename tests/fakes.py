@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dopsd.chat import Chat
-from dopsd.diffusion.sampler import SpecialTokens
+from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.diffusion.trajectory import NEVER, Trajectory
 from dopsd.task import Example, Task, Verdict
 

@@ -14,7 +14,8 @@ from command_line import QUICK, read_json, run, small_model
 
 from dopsd import job
 from dopsd.chat import Chat, encode_prompt
-from dopsd.diffusion.sampler import BlockSampler, SpecialTokens
+from dopsd.diffusion.sampler import BlockSampler
+from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.evaluation.decode import evaluate
 from dopsd.evaluation.differing import differing
 from dopsd.evaluation.paired import Comparison

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.sampler import SpecialTokens
+from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.task import Example
 
 

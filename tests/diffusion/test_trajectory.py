@@ -102,17 +102,6 @@ def test_length_is_the_number_of_tokens_before_the_first_end(rows):
         assert trajectory.lengths(end_ids).tolist() == expected
 
 
-@given(st.lists(st.booleans(), min_size=4, max_size=4))
-def test_replaced_rows_are_new_and_the_others_old(flags):
-    old, new = random_trajectory(1), random_trajectory(2)
-    exchanged = torch.tensor(flags)
-    result = old.replaced(exchanged.nonzero()[:, 0], new[exchanged])
-    for name in ("tokens", "step_map", "steps"):
-        for row, flag in enumerate(flags):
-            source = new if flag else old
-            assert torch.equal(getattr(result, name)[row], getattr(source, name)[row])
-
-
 def test_never_is_later_than_any_step():
     assert NEVER > 10**18
 

@@ -5,7 +5,8 @@ import torch
 
 from dopsd.chat import Chat
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.sampler import BlockSampler, SpecialTokens
+from dopsd.diffusion.sampler import BlockSampler
+from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.diffusion.trajectory import Trajectory
 from dopsd.evaluation.decode import keys_of
 from dopsd.model import MaskedDiffusionLM, load_model, load_tokenizer

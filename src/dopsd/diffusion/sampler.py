@@ -1,7 +1,7 @@
 """Block diffusion: blocks left to right, and in each the most confident masked positions first (LLaDA)."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Literal
 
 import torch
@@ -10,34 +10,27 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd.diffusion.block_cache import BlockCache, CacheScope
-from dopsd.diffusion.choose import choose, columns_of
+from dopsd.diffusion.choose import columns_of
 from dopsd.diffusion.confidence import forbid
 from dopsd.diffusion.decoding import Decoding, Room, Rows, Try
 from dopsd.diffusion.denoiser import Denoiser, guided
 from dopsd.diffusion.noise import derive
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.readout import Head, Readout, in_chunks
+from dopsd.diffusion.schedule import FixedCounts, Schedule, SureEnough
+from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory, is_end
 from dopsd.diffusion.unmasking import NoiseDtype, Remasking, propose, score
 from dopsd.setting import setting
 
 
 @setting
-class SpecialTokens:
-    """The ids a sampler must know: [MASK], end of text (it also fills ended rows), and all that end an answer."""
-
-    mask_id: int
-    eos_id: int
-    end_ids: tuple[int, ...]
-
-
-@setting
 class BlockSampler:
     """Samples whole trajectories; raises ValueError where the settings do not fit together.
 
-    `threshold`: a step unmasks every position that is at least so sure, and the surest one in any case (Fast-dLLM), in
-    place of a fixed number. `end_of_text`: `forbidden` never writes <|endoftext|>, `last` unmasks end tokens last
-    in their block (LLaDA's logits_eos_inf and confidence_eos_eot_inf). `cache` is approximate.
+    With a `threshold` a step unmasks what is so sure, in place of a fixed number (`dopsd.diffusion.schedule`).
+    `end_of_text`: `forbidden` never writes <|endoftext|>, `last` unmasks end tokens last in their block (LLaDA's
+    logits_eos_inf and confidence_eos_eot_inf). `cache` is approximate.
     """
 
     gen_length: Annotated[int, Field(ge=1)]
@@ -79,6 +72,12 @@ class BlockSampler:
         """How many positions each denoising step of a block unmasks; a remainder goes to the first steps."""
         steps = self.denoising_steps // self.blocks
         return [self.block_length // steps + (step < self.block_length % steps) for step in range(steps)]
+
+    @cached_property
+    def _schedule(self) -> Schedule:
+        if self.threshold is None:
+            return FixedCounts(counts=self.unmask_counts, blocks=self.blocks)
+        return SureEnough(threshold=self.threshold, block_length=self.block_length)
 
     def sample(
         self,
@@ -187,7 +186,7 @@ class BlockSampler:
         rows: Rows,
     ) -> Rows:
         """One denoising step of every row, in its active block."""
-        block = self._active_block(rows)
+        block = self._schedule.active_block(rows)
         columns = block[:, None] * self.block_length + torch.arange(self.block_length, device=block.device)
         window, times = rows.tokens.gather(1, columns), rows.step_map.gather(1, columns)
         window = window.masked_fill(times == NEVER, special.mask_id)
@@ -195,11 +194,9 @@ class BlockSampler:
         at = prompts.tokens.shape[1] + columns
         keys, is_open = derive(derive(rows.keys, rows.step)[:, None], columns), times == NEVER
 
-        most_open = self._most_open()
-
         def readout(some: Sequence[int]) -> Readout[list[Tensor]]:
             index = torch.tensor(some, device=keys.device)
-            count = sum(most_open[steps[row] % len(most_open)] for row in some)
+            count = sum(self._schedule.most_open(steps[row]) for row in some)
             return partial(self._propose, special, keys[index], is_open[index], count)
 
         proposal, sureness = (
@@ -207,26 +204,13 @@ class BlockSampler:
             if cache is None
             else cache.read(tries, canvas, attention_mask, at=at, readout=readout)
         )
-        chosen = self._chosen(sureness, rows.step, is_open)
+        chosen = self._schedule.chosen(sureness, rows.step, is_open)
         return Rows(
             tokens=rows.tokens.scatter(1, columns, proposal.where(chosen, window)),
             step_map=rows.step_map.scatter(1, columns, rows.step[:, None].where(chosen, times)),
             step=rows.step + 1,
             keys=rows.keys,
         )
-
-    def _active_block(self, rows: Rows) -> Int[Tensor, "B"]:
-        """By the number of steps; with a threshold, the first block with something masked."""
-        if self.threshold is None:
-            return rows.step // len(self.unmask_counts)
-        return (rows.step_map == NEVER).to(torch.uint8).argmax(1) // self.block_length
-
-    def _most_open(self) -> list[int]:
-        """How many positions of its active block a row can have open before each step of the block."""
-        if self.threshold is not None:
-            return [self.block_length]
-        counts = self.unmask_counts
-        return [sum(counts[step:]) for step in range(len(counts))]
 
     def _propose(
         self,
@@ -254,22 +238,10 @@ class BlockSampler:
         found = in_chunks(read, head, hidden.flatten(0, 1)[places], keys.flatten()[places])
         return [each.new_zeros(keys.numel()).index_copy(0, places, each).view_as(keys) for each in found]
 
-    def _chosen(
-        self, sureness: Float[Tensor, "B K"], step: Int[Tensor, "B"], is_open: Bool[Tensor, "B K"]
-    ) -> Bool[Tensor, "B K"]:
-        """Which positions take their token."""
-        if self.threshold is not None:
-            surest = choose(sureness, among=is_open, count=torch.ones_like(step))
-            return surest | (is_open & (sureness >= self.threshold))
-        steps = len(self.unmask_counts)
-        count = self.block_length // steps + (step % steps < self.block_length % steps)
-        return choose(sureness, among=is_open, count=count)
-
     def _is_done(self, special: SpecialTokens, rows: Rows) -> Bool[Tensor, "B"]:
         """Rows that have taken all steps, or whose answer is complete: an end token with nothing masked before it."""
-        is_written = rows.step_map != NEVER
-        done = rows.step == self.denoising_steps if self.threshold is None else is_written.all(1)
+        done = self._schedule.is_complete(rows)
         if self.early_exit:
-            reached = is_written.long().cumprod(1) == 1
+            reached = (rows.step_map != NEVER).long().cumprod(1) == 1
             done = done | (reached & is_end(rows.tokens, special.end_ids)).any(1)
         return done

@@ -57,15 +57,6 @@ class Trajectory:
             steps=self.steps.to(device),
         )
 
-    def replaced(self, rows: Int[Tensor, "R"], by: "Trajectory") -> "Trajectory":
-        """The same batch with some rows exchanged."""
-        return Trajectory(
-            tokens=self.tokens.index_copy(0, rows, by.tokens),
-            step_map=self.step_map.index_copy(0, rows, by.step_map),
-            steps=self.steps.index_copy(0, rows, by.steps),
-            block_length=self.block_length,
-        )
-
     def lengths(self, end_ids: tuple[int, ...]) -> Int[Tensor, "B"]:
         """Tokens before each row's first end token (the whole canvas where there is none)."""
         return (is_end(self.tokens, end_ids).cumsum(1) == 0).sum(1)

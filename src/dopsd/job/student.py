@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
 from dopsd.chat import Chat
-from dopsd.diffusion.sampler import SpecialTokens
+from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.job.plan import Plan, saying
 from dopsd.memory import keep_freed_memory
 from dopsd.method.method import Method

@@ -1,0 +1,94 @@
+"""Which block of a canvas is active, and which of its open positions a denoising step unmasks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dopsd.diffusion.choose import choose
+from dopsd.diffusion.decoding import Rows
+from dopsd.diffusion.trajectory import NEVER
+
+
+class Schedule(ABC):
+    """Blocks are filled left to right; their open positions are those still masked."""
+
+    @abstractmethod
+    def active_block(self, rows: Rows) -> Int[Tensor, "B"]:
+        """The block of each row's next step, counted from 0."""
+
+    @abstractmethod
+    def most_open(self, step: int) -> int:
+        """How many positions a row can have open before a step, as is known without asking the device."""
+
+    @abstractmethod
+    def chosen(
+        self, sureness: Float[Tensor, "B K"], step: Int[Tensor, "B"], is_open: Bool[Tensor, "B K"]
+    ) -> Bool[Tensor, "B K"]:
+        """The open positions of the active block which take their token."""
+
+    @abstractmethod
+    def is_complete(self, rows: Rows) -> Bool[Tensor, "B"]:
+        """Rows that have taken their last step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedCounts(Schedule):
+    """The steps of every block unmask so many positions each, the surest (LLaDA)."""
+
+    counts: Sequence[int]
+    blocks: int
+
+    def active_block(self, rows: Rows) -> Int[Tensor, "B"]:
+        """By the number of steps."""
+        return rows.step // len(self.counts)
+
+    def most_open(self, step: int) -> int:
+        """What the rest of the block's steps unmask."""
+        return self._left[step % len(self.counts)]
+
+    def chosen(
+        self, sureness: Float[Tensor, "B K"], step: Int[Tensor, "B"], is_open: Bool[Tensor, "B K"]
+    ) -> Bool[Tensor, "B K"]:
+        """The surest, as many as the step's count."""
+        counts = torch.tensor(self.counts, device=step.device)
+        return choose(sureness, among=is_open, count=counts[step % len(self.counts)])
+
+    def is_complete(self, rows: Rows) -> Bool[Tensor, "B"]:
+        """All steps of all blocks."""
+        return rows.step == self.blocks * len(self.counts)
+
+    @cached_property
+    def _left(self) -> list[int]:
+        return [sum(self.counts[step:]) for step in range(len(self.counts))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SureEnough(Schedule):
+    """A step unmasks every position that is at least so sure, and the surest one in any case (Fast-dLLM)."""
+
+    threshold: float
+    block_length: int
+
+    def active_block(self, rows: Rows) -> Int[Tensor, "B"]:
+        """The first with something masked."""
+        return (rows.step_map == NEVER).to(torch.uint8).argmax(1) // self.block_length
+
+    def most_open(self, step: int) -> int:
+        """All of the block."""
+        return self.block_length
+
+    def chosen(
+        self, sureness: Float[Tensor, "B K"], step: Int[Tensor, "B"], is_open: Bool[Tensor, "B K"]
+    ) -> Bool[Tensor, "B K"]:
+        """Those over the threshold, and the surest."""
+        surest = choose(sureness, among=is_open, count=torch.ones_like(step))
+        return surest | (is_open & (sureness >= self.threshold))
+
+    def is_complete(self, rows: Rows) -> Bool[Tensor, "B"]:
+        """Nothing is masked."""
+        return (rows.step_map != NEVER).all(1)
