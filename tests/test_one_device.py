@@ -1,0 +1,115 @@
+"""Whatever is sampled, learnt, evaluated or probed on a GPU stays there, and comes out as on the CPU."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from command_line import SHORT, run, small_model
+from pretended_gpu import GPU, pretended_gpu
+from setup import load, load_student
+
+from dopsd.diffusion.noise import example_keys
+from dopsd.method.method import Method
+
+PUZZLES = ("task.max_number=4", "task.dev=4", "task.test=3")
+SMALL = ("model.init=random", *SHORT, *PUZZLES, "prompts_per_step=3", "lora_r=2", "max_attempts=2")
+STEPS = [
+    ["learning.learn_from=all"],
+    ["learning.learn_from=all", "rollout.sampler.threshold=0.9", "states_per_trajectory=2"],
+    ["learning.learn_from=all", "rollout.sampler.cache=dual", "updates_per_rollout=2"],
+    ["learning.learn_from=all", "rollout.sampler.cache=prefix", "topk=student"],
+    ["learning.learn_from=all", "rollout.sampler.cfg_scale=0.5", "divergence=jsd"],
+    ["learning.learn_from=all", "teacher=ar_prefix", "teacher_weights=ema"],
+    ["learning.learn_from=all", "parity=code", "lora=none"],
+    ["rollout.sampler.remasking=margin", "rollout.parallel_tries=2"],
+    ["method=sft"],
+]
+ENTRIES = [
+    ("evaluate", "samples=2", "temperature=1.0"),
+    ("evaluate", "threshold=0.9"),
+    ("evaluate", "cache=dual"),
+    ("probe", "probe=toy_verification"),
+    ("probe", "probe=overlap", "learning.learn_from=all"),
+    ("probe", "probe=drift", "rollout.max_attempts=1"),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return small_model(tmp_path_factory.mktemp("models") / "small")
+
+
+def step(model: str, overrides: list[str]) -> Method:
+    method, batch = load(["task=countdown", *SMALL, model, *overrides])
+    torch.manual_seed(0)
+    method.training_step(batch, 0)
+    return method
+
+
+def test_devices_do_not_mix() -> None:
+    with pretended_gpu():
+        here, there = torch.ones(3), torch.ones(3, device=GPU)
+        assert (there + 1).device == (there * torch.tensor(2.0)).device == here.to(GPU).device == GPU
+        assert there.cpu().device == here.device
+        with pytest.raises(RuntimeError, match="two devices"):
+            here + there
+        with pytest.raises(RuntimeError, match="two devices"):
+            here[there.long()]
+        with pytest.raises(RuntimeError, match="numpy"):
+            there.numpy()
+
+
+@pytest.mark.parametrize("overrides", STEPS, ids=" ".join)
+def test_a_step(overrides: list[str], model: str) -> None:
+    expected = step(model, overrides)
+    with pretended_gpu():
+        found = step(model, overrides)
+        assert all(parameter.device == GPU for parameter in found.network.parameters())
+    assert found.logged == expected.logged
+    trained = [p for p in expected.network.parameters() if p.requires_grad]
+    assert trained
+    for ours, theirs in zip([p for p in found.network.parameters() if p.requires_grad], trained, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("typed", ENTRIES, ids=" ".join)
+def test_an_entry(
+    typed: tuple[str, ...], model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry, *overrides = typed
+    always = (entry, model, "model.init=random", *SHORT, *PUZZLES, *overrides)
+    ran = run(capsys, *always, f"hydra.run.dir={tmp_path}/cpu")
+    assert ran.code == 0, ran.err
+    with pretended_gpu():
+        ran = run(capsys, *always, f"hydra.run.dir={tmp_path}/gpu")
+    assert ran.code == 0, ran.err
+    assert results(tmp_path / "gpu") == results(tmp_path / "cpu")
+
+
+def results(directory: Path) -> dict[str, list[str]]:
+    """What was measured, by file, speed left out."""
+    files = [*directory.rglob("samples.jsonl"), *directory.rglob("probe.json")]
+    assert files
+    lines = {str(file.relative_to(directory)): file.read_text().splitlines() for file in files}
+    return {file: [line for line in text if '"speedup"' not in line] for file, text in lines.items()}
+
+
+def test_a_denoising_step_waits_for_the_device_once(model: str) -> None:
+    waits = {}
+    with pretended_gpu() as gpu:
+        for steps in (4, 8):
+            canvas = ["gen_length=8", "block_length=8", f"denoising_steps={steps}"]
+            plan, student = load_student([model, "model.init=random", "lora=none", *PUZZLES, *canvas])
+            prompts = student.chat.prompts(plan.task.examples("test")).to(plan.device)
+            keys = example_keys(0, list(range(len(prompts))), 0, plan.device)
+            gpu.waits.clear()
+            replace(plan.greedy, early_exit=False).sample(
+                student.network, prompts, keys, student.chat.special
+            )
+            waits[steps] = gpu.waits.total()
+    assert waits[8] - waits[4] == 4
