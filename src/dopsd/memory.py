@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import torch
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h; 32 MiB is as far as glibc itself would raise the latter
+
 
 def peak_memory_gb() -> float:
     """Peak gigabytes: of the GPU where one is used, else of the process."""
@@ -28,9 +30,6 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_MMAP_THRESHOLD, 32 << 20)
         libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
-
-
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h; 32 MiB is as far as glibc itself would raise the latter
 
 
 class TooLargeError(RuntimeError):

@@ -17,10 +17,10 @@ from dopsd.diffusion.denoiser import Denoiser, guided
 from dopsd.diffusion.noise import derive
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.readout import Head, Readout, in_chunks
-from dopsd.diffusion.schedule import FixedCounts, Schedule, SureEnough
 from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory, is_end
 from dopsd.diffusion.unmasking import NoiseDtype, Remasking, propose, score
+from dopsd.diffusion.unmasking_schedule import FixedCounts, SureEnough, UnmaskingSchedule
 from dopsd.setting import setting
 
 
@@ -28,7 +28,7 @@ from dopsd.setting import setting
 class BlockSampler:
     """Samples whole trajectories; raises ValueError where the settings do not fit together.
 
-    With a `threshold` a step unmasks what is so sure, in place of a fixed number (`dopsd.diffusion.schedule`).
+    With a `threshold` a step unmasks what is so sure, not a fixed number (`dopsd.diffusion.unmasking_schedule`).
     `end_of_text`: `forbidden` never writes <|endoftext|>, `last` unmasks end tokens last in their block (LLaDA's
     logits_eos_inf and confidence_eos_eot_inf). `cache` is approximate.
     """
@@ -74,7 +74,7 @@ class BlockSampler:
         return [self.block_length // steps + (step < self.block_length % steps) for step in range(steps)]
 
     @cached_property
-    def _schedule(self) -> Schedule:
+    def _schedule(self) -> UnmaskingSchedule:
         if self.threshold is None:
             return FixedCounts(counts=self.unmask_counts, blocks=self.blocks)
         return SureEnough(threshold=self.threshold, block_length=self.block_length)

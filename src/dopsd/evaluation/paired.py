@@ -72,9 +72,6 @@ class Comparison:
         return f"{100 * self.difference:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
 
     def __str__(self) -> str:
-        test = self.mcnemar
-        return (
-            self.points
-            if test is None
-            else f"{self.points}, McNemar mid-p {test.mid_p:.2g} (exact {test.exact_p:.2g})"
-        )
+        if self.mcnemar is None:
+            return self.points
+        return f"{self.points}, McNemar mid-p {self.mcnemar.mid_p:.2g} (exact {self.mcnemar.exact_p:.2g})"

@@ -14,7 +14,7 @@ from dopsd.diffusion.decoding import Rows
 from dopsd.diffusion.trajectory import NEVER
 
 
-class Schedule(ABC):
+class UnmaskingSchedule(ABC):
     """Blocks are filled left to right; their open positions are those still masked."""
 
     @abstractmethod
@@ -37,7 +37,7 @@ class Schedule(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FixedCounts(Schedule):
+class FixedCounts(UnmaskingSchedule):
     """The steps of every block unmask so many positions each, the surest (LLaDA)."""
 
     counts: Sequence[int]
@@ -68,7 +68,7 @@ class FixedCounts(Schedule):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SureEnough(Schedule):
+class SureEnough(UnmaskingSchedule):
     """A step unmasks every position that is at least so sure, and the surest one in any case (Fast-dLLM)."""
 
     threshold: float
