@@ -19,10 +19,11 @@ from dopsd.job.hardware import Hardware
 GPU = torch.device("cuda", 0)
 WAITS = {"tolist", "item", "__int__", "__bool__", "__float__", "__index__", "nonzero", "unique"}
 SAID: dict[Any, Any] = {
-    Tensor.device.__get__: GPU,  # pyright: ignore[reportAttributeAccessIssue]
-    Tensor.is_cuda.__get__: True,  # pyright: ignore[reportAttributeAccessIssue]
-    Tensor.is_cpu.__get__: False,  # pyright: ignore[reportAttributeAccessIssue]
+    Tensor.device.__get__: GPU,
+    Tensor.is_cuda.__get__: True,
+    Tensor.is_cpu.__get__: False,
 }
+SENDING = {"to", "cuda", "tensor", "as_tensor"}
 ACROSS = {"to", "cpu", "cuda", "copy_", "_has_compatible_shallow_copy_type"}
 INDEXING = {"__getitem__", "__setitem__"}
 
@@ -34,11 +35,15 @@ class OnGPU(torch.Tensor):
 
 
 class PretendedGPU(TorchFunctionMode):
-    """Inside, `device="cuda"` makes such tensors; `waits` counts what would make the host wait for the GPU."""
+    """Inside, `device="cuda"` makes such tensors; `waits` counts what would make the host wait for the GPU.
+
+    `sent` counts what is copied to it, which waits for it as well where the memory is not pinned.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.waits: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
 
     def __torch_function__(
         self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -60,6 +65,8 @@ class PretendedGPU(TorchFunctionMode):
         device = asked.type if asked is not None else "cuda" if here else None
         if here and (device == "cpu" or name in WAITS):
             self.waits[name] += 1
+        if not here and device == "cuda" and name in SENDING:
+            self.sent[name] += 1
         if device is None:
             return result
         return tree_map(_there if device == "cuda" else _back, result)

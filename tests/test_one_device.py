@@ -100,7 +100,7 @@ def results(directory: Path) -> dict[str, list[str]]:
 
 
 def test_a_denoising_step_waits_for_the_device_once(model: str) -> None:
-    waits = {}
+    waits, sent = {}, {}
     with pretended_gpu() as gpu:
         for steps in (4, 8):
             canvas = ["gen_length=8", "block_length=8", f"denoising_steps={steps}"]
@@ -108,8 +108,10 @@ def test_a_denoising_step_waits_for_the_device_once(model: str) -> None:
             prompts = student.chat.prompts(plan.task.examples("test")).to(plan.device)
             keys = example_keys(0, list(range(len(prompts))), 0, plan.device)
             gpu.waits.clear()
+            gpu.sent.clear()
             replace(plan.greedy, early_exit=False).sample(
                 student.network, prompts, keys, student.chat.special
             )
-            waits[steps] = gpu.waits.total()
+            waits[steps], sent[steps] = gpu.waits.total(), gpu.sent.total()
     assert waits[8] - waits[4] == 4
+    assert sent[8] - sent[4] == 2 * 4  # which rows are read, and which leave

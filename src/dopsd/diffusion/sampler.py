@@ -70,13 +70,18 @@ class BlockSampler:
     @property
     def unmask_counts(self) -> list[int]:
         """How many positions each denoising step of a block unmasks; a remainder goes to the first steps."""
-        steps = self.denoising_steps // self.blocks
-        return [self.block_length // steps + (step < self.block_length % steps) for step in range(steps)]
+        return self._fixed_counts.counts
+
+    @property
+    def _fixed_counts(self) -> FixedCounts:
+        return FixedCounts(
+            block_length=self.block_length, blocks=self.blocks, denoising_steps=self.denoising_steps
+        )
 
     @cached_property
     def _schedule(self) -> UnmaskingSchedule:
         if self.threshold is None:
-            return FixedCounts(counts=self.unmask_counts, blocks=self.blocks)
+            return self._fixed_counts
         return SureEnough(threshold=self.threshold, block_length=self.block_length)
 
     def sample(

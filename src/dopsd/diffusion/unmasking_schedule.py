@@ -1,9 +1,9 @@
 """Which block of a canvas is active, and which of its open positions a denoising step unmasks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,6 +12,8 @@ from torch import Tensor
 from dopsd.diffusion.choose import choose
 from dopsd.diffusion.decoding import Rows
 from dopsd.diffusion.trajectory import NEVER
+
+Step = TypeVar("Step", int, Tensor)
 
 
 class UnmaskingSchedule(ABC):
@@ -38,33 +40,46 @@ class UnmaskingSchedule(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class FixedCounts(UnmaskingSchedule):
-    """The steps of every block unmask so many positions each, the surest (LLaDA)."""
+    """Every block has as many steps, which share out its positions; each takes the surest (LLaDA)."""
 
-    counts: Sequence[int]
+    block_length: int
     blocks: int
+    denoising_steps: int
+
+    @property
+    def counts(self) -> list[int]:
+        """How many positions each step of a block unmasks."""
+        return [self._count(step) for step in range(self._steps)]
 
     def active_block(self, rows: Rows) -> Int[Tensor, "B"]:
         """By the number of steps."""
-        return rows.step // len(self.counts)
+        return rows.step // self._steps
 
     def most_open(self, step: int) -> int:
         """What the rest of the block's steps unmask."""
-        return self._left[step % len(self.counts)]
+        return self._left[step % self._steps]
 
     def chosen(
         self, sureness: Float[Tensor, "B K"], step: Int[Tensor, "B"], is_open: Bool[Tensor, "B K"]
     ) -> Bool[Tensor, "B K"]:
         """The surest, as many as the step's count."""
-        counts = torch.tensor(self.counts, device=step.device)
-        return choose(sureness, among=is_open, count=counts[step % len(self.counts)])
+        return choose(sureness, among=is_open, count=self._count(step))
 
     def is_complete(self, rows: Rows) -> Bool[Tensor, "B"]:
         """All steps of all blocks."""
-        return rows.step == self.blocks * len(self.counts)
+        return rows.step == self.denoising_steps
+
+    @property
+    def _steps(self) -> int:
+        return self.denoising_steps // self.blocks
+
+    def _count(self, step: Step) -> Step:
+        """A remainder goes to the block's first steps. Computed where the steps are: nothing is sent to a device."""
+        return self.block_length // self._steps + (step % self._steps < self.block_length % self._steps)
 
     @cached_property
     def _left(self) -> list[int]:
-        return [sum(self.counts[step:]) for step in range(len(self.counts))]
+        return [sum(self.counts[step:]) for step in range(self._steps)]
 
 
 @dataclass(frozen=True, kw_only=True)
