@@ -34,3 +34,11 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no benchmark data at {folder}; DOPSD_DATA names another folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The override that names a model smaller than the embedded one, the same files in all tests: only to be read."""
+    from command_line import small_model  # noqa: PLC0415  (imports dopsd, which the hook must come before)
+
+    return small_model(tmp_path_factory.mktemp("models") / "small")

@@ -137,11 +137,6 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return small_model(tmp_path_factory.mktemp("models") / "small")
-
-
 @pytest.mark.parametrize(("typed", "line"), TABLE, ids=[typed for typed, _ in TABLE])
 def test_train(typed: str, line: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = run(capsys, "train", model, "model.init=random", typed)

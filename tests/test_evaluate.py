@@ -27,11 +27,6 @@ PUZZLES = ("task.max_number=4", "task.dev=4", "task.test=6", "model.init=random"
 KEYS = {"id", "prompt", "response", "verdict", "score", "tokens", "forwards"}
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return small_model(tmp_path_factory.mktemp("models") / "small")
-
-
 @pytest.fixture(autouse=True)
 def _half_correct(monkeypatch: pytest.MonkeyPatch) -> None:
     """A verdict by a response's text, so that a random model has right, wrong and absent answers."""

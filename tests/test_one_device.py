@@ -9,7 +9,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-from command_line import SHORT, run, small_model
+from command_line import SHORT, run
 from pretended_gpu import GPU, pretended_gpu
 from setup import load, load_student
 
@@ -37,11 +37,6 @@ ENTRIES = [
     ("probe", "probe=overlap", "learning.learn_from=all"),
     ("probe", "probe=drift", "rollout.max_attempts=1"),
 ]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return small_model(tmp_path_factory.mktemp("models") / "small")
 
 
 def step(model: str, overrides: list[str]) -> Method:

@@ -3,15 +3,10 @@
 from pathlib import Path
 
 import pytest
-from command_line import QUICK, SHORT, read_json, run, small_model
+from command_line import QUICK, SHORT, read_json, run
 from PIL import Image
 
 PUZZLES = ("task.max_number=4", "task.dev=4", "task.test=3")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return small_model(tmp_path_factory.mktemp("models") / "small")
 
 
 def probed(capsys: pytest.CaptureFixture[str], directory: Path, *typed: str) -> tuple[dict, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import QUICK, read_json, run, small_model
+from command_line import QUICK, read_json, run
 from scarce_memory import out_of_memory_at
 
 from dopsd.job import student
@@ -14,11 +14,6 @@ from dopsd.model import MaskedDiffusionLM
 TASK = ("task.max_number=4", "task.dev=3", "task.test=3", "model.init=random", "seed=1")
 LONGER = (*QUICK, *TASK, "max_steps=3", "eval_every=2", "eval_limit=null", "prompts_per_step=2", "lora_r=2")
 LEARNS = ("learning.learn_from=all", "micro_batch_tokens=200")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return small_model(tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from command_line import QUICK, Ran, read_json, run, small_model
+from command_line import QUICK, Ran, read_json, run
 from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
@@ -35,11 +35,6 @@ KEYS = {
 SMALL_TASK = ("task.max_number=4", "task.dev=3", "task.test=3", "model.init=random", "seed=1")
 STATEFUL = ("lora_dropout=0.3", "teacher_weights=ema", "schedule.decay=cosine", "schedule.warmup_steps=1")
 LONGER = (*QUICK, *SMALL_TASK, *STATEFUL, "eval_every=2", "eval_limit=null")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return small_model(tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from command_line import QUICK, read_json, run, small_model
+from command_line import QUICK, read_json, run
 
 AXES = {
     "method": ["dopsd", "sft"],
@@ -20,11 +20,6 @@ AXES = {
 FIRST_ARMS = {arms[0] for arms in AXES.values()}
 RUNS = [f"{axis}={arm}" for axis, arms in AXES.items() for arm in arms if arm not in FIRST_ARMS]
 PUZZLES = ("task.max_number=4", "task.dev=2", "task.test=2")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return small_model(tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.mark.parametrize("choice", ["rho=0.25", *RUNS])

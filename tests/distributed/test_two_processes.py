@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import QUICK, Ran, read_json, run, small_model
+from command_line import QUICK, Ran, read_json, run
 from half_accepted import verdict
 from safetensors.torch import load_file
 
@@ -26,11 +26,6 @@ LONGER = (
     *("learning.learn_from=accepted", "eval_every=2", "lr=0.01"),
 )
 FIGURES = ("optimizer_steps", "training_steps", "completions", "base", "best", "final")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return small_model(tmp_path_factory.mktemp("models") / "small")
 
 
 @pytest.fixture(autouse=True)
