@@ -29,9 +29,8 @@ def example_keys(
 
 def derive(keys: Int[Tensor, "*shape"], counter: int | Int[Tensor, "..."]) -> Int[Tensor, "..."]:
     """Independent child keys, one for each value of `counter`; keys and counter broadcast against each other."""
-    if isinstance(counter, int):
-        counter = torch.tensor(_signed(counter), dtype=torch.int64, device=keys.device)
-    return _mix(keys + (counter + 1) * _GOLDEN)
+    steps = (counter + 1) * _GOLDEN
+    return _mix(keys + (_signed(steps) if isinstance(steps, int) else steps))
 
 
 def uniform(keys: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -43,13 +43,14 @@ class BeforeAnything(Callback):
             _claim(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """All jobs of a sweep, before the first one starts."""
+        """All jobs of a sweep, before the first one starts; those sent elsewhere look at their hardware there."""
         with _explained(kwargs["config_name"]):
             if config.resume is not None:
                 raise UserError(f"resume={config.resume}: a run is resumed alone, without --multirun")
+            is_here = str(config.hydra.launcher._target_).endswith(".BasicLauncher")
             for overrides in _jobs(config):
                 job = compose(kwargs["config_name"], overrides, return_hydra_config=True)
-                hardware = _check(job, kwargs["config_name"])
+                hardware = _check(job, kwargs["config_name"], is_here=is_here)
                 _agree_on_directory(hardware, config, "hydra.sweep.dir")
             _name_jobs_by_what_differs(config)
             _claim(config, "hydra.sweep.dir")
@@ -77,7 +78,7 @@ def _explained(config_name: str) -> Iterator[None]:
         raise UserError(explain(error, sys.argv[1:], config_name)) from error
 
 
-def _check(config: DictConfig, config_name: str) -> "Hardware | None":
+def _check(config: DictConfig, config_name: str, *, is_here: bool = True) -> "Hardware | None":
     from dopsd.job import Chosen, Plan, prepare_probe  # noqa: PLC0415  (heavy; --help and a misspelt key need none)
 
     refuse_unknown_appended(config, typed_overrides(config.hydra), config_name)
@@ -88,7 +89,7 @@ def _check(config: DictConfig, config_name: str) -> "Hardware | None":
             asked = [probed(config, config.hydra)]
         case _:
             asked = [planned(config, config.hydra)]
-    plans = [Plan.of(each) for each in asked]
+    plans = [Plan.of(each, is_here=is_here) for each in asked]
     if config_name == "probe":
         prepare_probe(asked[0], plans[0], Chosen.of(asked[0]))
     return plans[0].hardware if plans else None

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from dopsd.config.build import Recipe, typed_key
 from dopsd.config.errors import UserError
+from dopsd.job.launched import environment, processes_started
 from dopsd.model import divided, whole
 
 
@@ -97,6 +98,7 @@ class Hardware:
                 strategy=deepcopy(
                     recipe.arguments.get("strategy", "auto")
                 ),  # a trainer keeps the one it was given
+                plugins=environment(),
                 logger=False,
                 enable_checkpointing=False,
                 enable_progress_bar=False,
@@ -111,25 +113,32 @@ class Hardware:
 
     @classmethod
     def _of(cls, strategy: Strategy, nodes: int) -> "Hardware":
-        started = int(os.environ.get("WORLD_SIZE", "1")) if dist.is_torchelastic_launched() else 1
+        started, starter = processes_started()
         if not isinstance(strategy, ParallelStrategy):
             if started > 1:
-                raise ValueError(f"torchrun has started {started} processes; trainer=ddp uses them")
+                raise ValueError(f"{starter} has started {started} processes; trainer=ddp uses them")
             return cls(device=strategy.root_device)
         if not isinstance(strategy, Replicas):
             raise ValueError("several devices need trainer=ddp or trainer=fsdp")
-        environment, here = strategy.cluster_environment, len(strategy.parallel_devices or ())
-        assert environment is not None
-        environment.validate_settings(num_devices=here, num_nodes=nodes)
-        if nodes > 1 and not environment.creates_processes_externally:
+        found, here = strategy.cluster_environment, len(strategy.parallel_devices or ())
+        assert found is not None
+        found.validate_settings(num_devices=here, num_nodes=nodes)
+        if nodes > 1 and not found.creates_processes_externally:
             raise ValueError(f"on {nodes} nodes, start the command on each of them with torchrun or by srun")
+        if started > 1 and started != here * nodes:
+            raise ValueError(f"{starter} has started {started} processes, and the trainer wants {here * nodes}")
         return cls(
             device=strategy.root_device,
             processes=here * nodes,
             here=here,
-            is_launched=environment.creates_processes_externally,
+            is_launched=found.creates_processes_externally,
             strategy=strategy,
         )
+
+    @classmethod
+    def elsewhere(cls) -> "Hardware":
+        """Of a job that is sent to another machine, which looks at its own when it starts."""
+        return cls(device=torch.device("cpu"))
 
     @property
     def is_sharded(self) -> bool:
@@ -141,17 +150,17 @@ class Hardware:
         if self.processes == 1 or dist.is_initialized():
             return
         assert self.strategy is not None
-        environment = self.strategy.cluster_environment
-        assert environment is not None
+        found = self.strategy.cluster_environment
+        assert found is not None
         self.strategy.set_world_ranks()
-        os.environ["MASTER_ADDR"] = environment.main_address
-        os.environ["MASTER_PORT"] = str(environment.main_port)
+        os.environ["MASTER_ADDR"] = found.main_address
+        os.environ["MASTER_PORT"] = str(found.main_port)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo",
-            rank=environment.global_rank(),
-            world_size=environment.world_size(),
+            rank=found.global_rank(),
+            world_size=found.world_size(),
         )
         atexit.register(dist.destroy_process_group)
 

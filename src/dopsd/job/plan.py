@@ -15,6 +15,7 @@ from dopsd.config.build import Recipe, build, prepare, prepare_top_level, requir
 from dopsd.config.errors import UserError
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
+from dopsd.job.launched import environment
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
 from dopsd.setting import setting
@@ -53,8 +54,8 @@ class Plan:
     hardware: Hardware
 
     @classmethod
-    def of(cls, config: DictConfig) -> "Plan":
-        """Raises UserError for anything in the config that cannot work."""
+    def of(cls, config: DictConfig, *, is_here: bool = True) -> "Plan":
+        """Raises UserError for anything in the config that cannot work; `is_here`: on this machine."""
         trainer = required(config, "trainer")
         plan = cls(
             settings=prepare_top_level(config, Settings)(),
@@ -65,7 +66,7 @@ class Plan:
             method=required(config, "method"),
             trainer=trainer,
             logger=prepare(config, "logger"),
-            hardware=Hardware.of(trainer, config),
+            hardware=Hardware.of(trainer, config) if is_here else Hardware.elsewhere(),
         )
         _check_share(plan, config)
         _check_sharding(plan)
@@ -92,6 +93,7 @@ class Plan:
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
+            plugins=environment(),
             **given,
         )
 

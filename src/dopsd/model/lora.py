@@ -54,26 +54,35 @@ def keep_inputs(adapted: PeftModel) -> None:
 
 @contextmanager
 def adapter_disabled(model: PeftModel) -> Iterator[None]:
-    """Inside, the model computes exactly what its base does; afterwards trainability is what it was."""
-    trainable = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    """Inside, the model computes exactly what its base does.
+
+    Each layer's own switch, as there is one teacher a micro-batch: peft's `disable_adapter` also inspects every weight,
+    which at 32 layers takes 12 times as long.
+    """
+    switches = [(m, m._disable_adapters) for m in model.modules() if isinstance(m, LoraLayer)]
     try:
-        with model.disable_adapter():
-            yield
+        for layer, _ in switches:
+            layer._disable_adapters = True
+        yield
     finally:
-        for parameter, was_trainable in trainable:
-            parameter.requires_grad_(was_trainable)
+        for layer, was_off in switches:
+            layer._disable_adapters = was_off
 
 
 @contextmanager
 def dropout_off(model: nn.Module) -> Iterator[None]:
     """Inside, every module is in eval mode (so nothing is checkpointed); afterwards each is as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    training = [module for module in model.modules() if module.training]
     try:
+        _set_training(training, False)
         yield
     finally:
-        for module, was_training in modes:
-            module.training = was_training
+        _set_training(training, True)
+
+
+def _set_training(modules: Sequence[nn.Module], value: bool) -> None:
+    for module in modules:
+        object.__setattr__(module, "training", value)  # nn.Module's own is slow: it looks for parameters
 
 
 def _check_targets(model: nn.Module, targets: Sequence[str]) -> None:
