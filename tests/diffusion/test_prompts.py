@@ -31,7 +31,9 @@ def test_some_rows_are_those_prompts_without_common_padding(rows, data):
     picked = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=6))
     some = Prompts.pad(rows, 0)[torch.tensor(picked, dtype=torch.int64)]
     assert unpadded(some) == [rows[i] for i in picked]
-    assert some.tokens.shape[1] == max((len(rows[i]) for i in picked), default=0)
+    if picked:
+        assert some.tokens.shape[1] == max(len(rows[i]) for i in picked)
+        assert some.is_padded is bool((~some.attention_mask).any())
 
 
 @given(ragged)
@@ -44,8 +46,11 @@ def test_slices_and_boolean_rows_agree_with_indices(rows):
 @given(ragged)
 def test_the_canvas_starts_at_the_same_column_of_every_row(rows):
     canvas = 10 + torch.arange(len(rows) * 3).reshape(len(rows), 3)
-    tokens, real = Prompts.pad(rows, 0).followed_by(canvas)
+    prompts = Prompts.pad(rows, 0)
+    tokens, real = prompts.followed_by(canvas)
     assert torch.equal(tokens[:, -3:], canvas)
+    assert (real is None) is (not prompts.is_padded)
+    real = torch.ones_like(tokens, dtype=torch.bool) if real is None else real
     assert [t[r].tolist() for t, r in zip(tokens, real, strict=True)] == [
         row + c.tolist() for row, c in zip(rows, canvas, strict=True)
     ]

@@ -178,7 +178,8 @@ class Recorder:
         self.seen: dict[tuple[int, ...], list[torch.Tensor]] = {}
 
     def __call__(self, canvas, attention_mask, at, readout):
-        for tokens, real in zip(canvas, attention_mask, strict=True):
+        mask = torch.ones_like(canvas, dtype=torch.bool) if attention_mask is None else attention_mask
+        for tokens, real in zip(canvas, mask, strict=True):
             prompt = tuple(tokens[: -self.gen_length][real[: -self.gen_length]].tolist())
             self.seen.setdefault(prompt, []).append(tokens[-self.gen_length :].clone())
         return self.network(canvas, attention_mask, at, readout)

@@ -31,7 +31,7 @@ class BlockCache:
         self,
         tries: Sequence[Try],
         canvas: Int[Tensor, "B S"],
-        attention_mask: Bool[Tensor, "B S"],
+        attention_mask: Bool[Tensor, "B S"] | None,
         *,
         at: Int[Tensor, "B K"],
         readout: Callable[[Sequence[int]], Readout[Sequence[Tensor]]],
@@ -40,6 +40,10 @@ class BlockCache:
 
         Nothing may shift a try's columns between two calls.
         """
+
+        def mask_of(rows: Tensor) -> Tensor | None:
+            return None if attention_mask is None else attention_mask[rows]
+
         row_of = {key: row for row, key in enumerate(zip(tries, at[:, 0].tolist(), strict=True))}
         places = [place for place, key in enumerate(self._kept) if key in row_of]
         known = [row_of[self._kept[place]] for place in places]
@@ -51,12 +55,12 @@ class BlockCache:
             rows = torch.tensor(known, device=at.device)
             active = self._active(at[rows], canvas.shape[1])
             asked = {"at": at[rows], "readout": readout(known), "cache": cache, "active": active}
-            parts.append(self._denoiser(canvas[rows], attention_mask[rows], **asked))
+            parts.append(self._denoiser(canvas[rows], mask_of(rows), **asked))
             caches.append(cache)
         if fresh:
             rows, cache = torch.tensor(fresh, device=at.device), KVCache()
             asked = {"at": at[rows], "readout": readout(fresh), "cache": cache}
-            parts.append(self._denoiser(canvas[rows], attention_mask[rows], **asked))
+            parts.append(self._denoiser(canvas[rows], mask_of(rows), **asked))
             caches.append(cache)
         keys = list(row_of)
         self._kept = [keys[row] for row in [*known, *fresh]]

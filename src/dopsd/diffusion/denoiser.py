@@ -12,7 +12,8 @@ from dopsd.diffusion.readout import Head, Readout
 
 Denoiser = Callable[..., Any]
 """`denoiser(canvas, attention_mask, at=columns, readout=read)` returns `read(hidden, head)`: what that makes of the
-hidden states at some columns of each row, (B, K, D), and the vocabulary head.
+hidden states at some columns of each row, (B, K, D), and the vocabulary head. `attention_mask` is None where nothing
+is padding.
 
 Without `readout` it returns the logits there, (B, K, V).
 """
@@ -26,7 +27,7 @@ def guided(denoiser: Denoiser, *, scale: float, mask_id: int, gen_length: int) -
 
     def read_both(
         canvas: Int[Tensor, "B S"],
-        attention_mask: Bool[Tensor, "B S"],
+        attention_mask: Bool[Tensor, "B S"] | None,
         *,
         at: Int[Tensor, "B K"],
         readout: Readout,
@@ -37,7 +38,8 @@ def guided(denoiser: Denoiser, *, scale: float, mask_id: int, gen_length: int) -
         without_prompt = canvas.clone()
         without_prompt[:, :-gen_length] = mask_id
         both = torch.cat([canvas, without_prompt])
-        return denoiser(both, attention_mask.repeat(2, 1), at=at.repeat(2, 1), readout=read)
+        mask = None if attention_mask is None else attention_mask.repeat(2, 1)
+        return denoiser(both, mask, at=at.repeat(2, 1), readout=read)
 
     return read_both
 

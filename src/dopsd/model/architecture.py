@@ -48,7 +48,8 @@ class MaskedDiffusionLM(PreTrainedModel):
         cache: KVCache | None = None,
         active: Int[Tensor, "B Q"] | None = None,
     ) -> Any:
-        """Logits (B, S, V), or (B, K, V) at the columns `at` of each row; `attention_mask` is 1 on real tokens.
+        """Logits (B, S, V), or (B, K, V) at the columns `at` of each row; `attention_mask` is 1 on real tokens
+        (None: all are; with a mask some attention kernels cannot be used).
 
         With `readout`, what it makes of the hidden states there and the vocabulary head: for vocabularies so
         large that the logits must not exist all at once. A `cache` is filled, or, where `active` is given (ascending
@@ -119,7 +120,7 @@ class Backbone(nn.Module):
 
         The last layer needs keys and values of every column, but queries only where hidden states are wanted.
         """
-        is_real = _real_tokens(attention_mask)
+        is_real = None if attention_mask is None else attention_mask.bool()
         positions = _positions(canvas, is_real)
         wanted = at
         if active is not None:
@@ -177,14 +178,6 @@ def _positions(canvas: Int[Tensor, "B S"], is_real: Bool[Tensor, "B S"] | None) 
     if is_real is None:
         return torch.arange(canvas.shape[1], device=canvas.device)[None]
     return (is_real.cumsum(dim=1) - 1).clamp(min=0)
-
-
-def _real_tokens(attention_mask: Tensor | None) -> Bool[Tensor, "B S"] | None:
-    """The mask as booleans; None when nothing is padding, where that can be known without a device sync."""
-    if attention_mask is None:
-        return None
-    is_real = attention_mask.bool()
-    return None if is_real.device.type == "cpu" and bool(is_real.all()) else is_real
 
 
 def _rows(config: LLaDAConfig) -> int:
