@@ -26,6 +26,7 @@ KEYS = {
         "seed",
         "optimizer_steps",
         "completions",
+        "processes",
         "base",
         "best",
         "final",
@@ -72,6 +73,7 @@ def tensors(directory: Path) -> dict[str, torch.Tensor]:
 
 def test_a_run_leaves_everything(finished: tuple[Ran, Path]) -> None:
     ran, directory = finished
+    assert "approximate" not in ran.err
     summary = read_json(directory / "summary.json")
     assert summary.keys() >= KEYS
     assert (summary["task"], summary["model"], summary["method"]) == ("countdown", "tiny", "dopsd")
@@ -176,6 +178,15 @@ def test_training_stops_early_and_says_where(
     assert [row["step"] for row in metrics(directory)] == ["1", "2"]
     assert run(capsys, "train", f"resume={directory}").code == 0
     assert [row["step"] for row in metrics(directory)] == ["1", "2"]
+
+
+def test_approximate_rollouts_are_named_at_the_start(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = (*QUICK, *SMALL_TASK, model, "rollout.sampler.threshold=0.9", "rollout.sampler.cache=prefix")
+    ran = run(capsys, "train", *typed, f"hydra.run.dir={tmp_path / 'run'}")
+    said = "rollouts are approximate (rollout.sampler.threshold=0.9 rollout.sampler.cache=prefix)"
+    assert " ".join(ran.err.split()).startswith(said)
 
 
 def test_a_step_without_an_accepted_answer_learns_nothing_and_says_so(

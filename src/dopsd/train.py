@@ -24,6 +24,10 @@ def train(config: DictConfig, directory: Path) -> None:
     method = student.method()
     run = job.RunDirectory.open(directory, config)
     with job.Display() as display, run.interruptible():
+        if ways := plan.approximate_rollouts:
+            display.say(
+                f"rollouts are approximate ({' '.join(ways)}); probe=drift of dopsd.probe measures how much"
+            )
         examiner = job.Examiner(plan=plan, display=display)
         base = run.remembered("base", lambda: examiner(student, "test", "base, test").accuracy)
         fitted = job.fit(method, student, run, examiner, config=config, started=started)

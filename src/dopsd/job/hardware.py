@@ -126,7 +126,9 @@ class Hardware:
         if nodes > 1 and not found.creates_processes_externally:
             raise ValueError(f"on {nodes} nodes, start the command on each of them with torchrun or by srun")
         if started > 1 and started != here * nodes:
-            raise ValueError(f"{starter} has started {started} processes, and the trainer wants {here * nodes}")
+            raise ValueError(
+                f"{starter} has started {started} processes, and the trainer wants {here * nodes}"
+            )
         return cls(
             device=strategy.root_device,
             processes=here * nodes,
@@ -157,10 +159,11 @@ class Hardware:
         os.environ["MASTER_PORT"] = str(found.main_port)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
+        assert found.world_size() == self.processes
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo",
             rank=found.global_rank(),
-            world_size=found.world_size(),
+            world_size=self.processes,
         )
         atexit.register(dist.destroy_process_group)
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from dopsd.config.build import Recipe, build, prepare, prepare_top_level, required, typed_key
 from dopsd.config.errors import UserError
+from dopsd.config.rows import APPROXIMATE
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
 from dopsd.job.launched import environment
@@ -79,6 +80,13 @@ class Plan:
     def device(self) -> torch.device:
         """Where this process puts the network."""
         return self.hardware.device
+
+    @property
+    def approximate_rollouts(self) -> list[str]:
+        """The settings, as they are typed, by which training samples in another way than exactly."""
+        rollout = self.method.arguments.get("rollout")
+        values = {} if rollout is None else {key: getattr(rollout.sampler, key) for key in APPROXIMATE}
+        return [f"rollout.sampler.{key}={value}" for key, value in values.items() if value is not None]
 
     def examples(self, split: Split) -> Sequence[Example]:
         """What is evaluated of a split: its first `eval_limit` examples."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from dopsd import ranks
 from dopsd.evaluation.interval import Interval
 from dopsd.job.examiner import Examiner
 from dopsd.job.fitting import Fitted
@@ -62,6 +63,7 @@ def summarise(
         "base": asdict(base),
         "best": best.as_dict(),
         "final": final.as_dict(),
+        "processes": ranks.count(),
         "wall_s": round(fitted.measures.wall_s, 3),
         "training_s": round(fitted.measures.seconds, 3),
         "trajectories_per_s": round(fitted.measures.trajectories_per_s, 3),
