@@ -12,7 +12,7 @@ from rich.table import Table
 from setup import save
 from torch import Tensor
 
-from dopsd.diffusion.readout import LOGITS
+from dopsd.diffusion.readout import LOGITS, ON_GPU
 from dopsd.model import LLaDAConfig, MaskedDiffusionLM, add_lora
 
 GB = 1e9
@@ -32,7 +32,7 @@ SETUPS = {
     "fsdp on 8 GPUs": {"shards": 8, "base": "bf16"},
 }
 RESERVED = 2.0  # GB a card: CUDA context, allocator slack, the rollout's buffers
-READOUT = 6 * 4 * LOGITS / GB  # the comparison of one chunk of logits holds about six float32 copies
+READOUT = 6 * 4 * LOGITS * ON_GPU / GB  # the comparison of one chunk of logits holds about six float32 copies
 SMALLEST = 1024  # tokens: two states of a 256-token answer with its prompt
 
 

@@ -136,15 +136,20 @@ def learn_from_one(method: DOPSD, kept: Kept, weight: float) -> float:
             teacher_logits = teacher(torch.stack([shown[t][0] for t in chunk]))
         method.network.train()
         student_logits = method.network(torch.stack([kept.sequences[t] for t in chunk]))
-        losses = []
+        rows, columns, counts = [], [], []
         for row, t in enumerate(chunk):
             candidates = open_positions(method, kept, t) & ~shown[t][1]
             response_logits = teacher_logits[row, len(kept.prompt) :].float()
             at = len(kept.prompt) + supervised(
                 method, response_logits, candidates, int((kept.written_at == t).sum())
             )
-            each = method.objective.compare(student_logits[row, at], teacher_logits[row, at]).loss
-            losses.append(each.mean() if method.learning.over_positions == "mean" else each.sum())
+            rows.append(torch.full_like(at, row))
+            columns.append(at)
+            counts.append(len(at))
+        there = torch.cat(rows), torch.cat(columns)
+        each = method.objective.compare(student_logits[there], teacher_logits[there]).loss.split(counts)
+        is_mean = method.learning.over_positions == "mean"
+        losses = [of_state.mean() if is_mean else of_state.sum() for of_state in each]
         every_step = method.learning.over_states == "steps"
         divisor = method.rollout.sampler.denoising_steps if every_step else len(usable)
         loss = torch.stack(losses).sum() * weight / divisor

@@ -12,11 +12,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from ddp import two_processes
+from rate import matmul_tflops
 from reference import reference_training_step
 from rich.console import Console
 from rich.table import Table
 from setup import in_own_process, load, machine, save, wide_vocabulary
+from torch.utils.flop_counter import FlopCounterMode
 
 from dopsd.memory import peak_memory_gb
 
@@ -35,19 +38,22 @@ WIDE = [
 ]
 # Both are approximations: experiments/shortcuts has what they cost in accuracy.
 SHORTCUTS = ["states_per_trajectory=4", "rollout.sampler.threshold=0.9"]
+REPETITIONS = 4
 CONFIGURATIONS = {"demo": DEMO, "demo_shortcuts": [*DEMO, *SHORTCUTS], "large_vocab": WIDE}
 
 
 def main() -> None:
     """Run the configurations both ways (the shortcuts beside the demo's reference) and write what came out."""
+    product = 2048, torch.float32, torch.device("cpu")
+    matmul = {"matmul_tflops": matmul_tflops(*product)}
     demo = {way: in_own_process(__file__, "demo", way) for way in ("dopsd", "reference")}
     short = in_own_process(__file__, "demo_shortcuts", "dopsd")
     wide = {way: in_own_process(__file__, "large_vocab", way) for way in ("dopsd", "reference")}
     results = {
-        "machine": machine(),
-        "demo": compared(demo),
+        "machine": machine() | matmul,
+        "demo": compared(demo) | utilisation("demo", demo, **matmul),
         "demo_shortcuts": compared({**demo, "dopsd": short}),
-        "large_vocab": compared(wide),
+        "large_vocab": compared(wide) | utilisation("large_vocab", wide, **matmul),
         "shares": demo["dopsd"]["shares"],
         "ddp2": two_processes(),
     }
@@ -56,18 +62,26 @@ def main() -> None:
 
 
 def measure(configuration: str, way: str) -> dict:
-    """Seconds of one step (the median of a few after a first one) and the memory it needs, in this process."""
+    """Seconds of one step (the median of a few after a first one) and the memory it needs, in this process.
+
+    With `flop` as the way: the FLOP of the same steps of dopsd, attention written out, since torch counts no other.
+    """
+    attention = ["model.attention=eager"] if way == "flop" else []
     with tempfile.TemporaryDirectory() as directory:
         path = [f"model.path={wide_vocabulary(Path(directory))}"] if configuration == "large_vocab" else []
-        method, batch = load([*CONFIGURATIONS[configuration], *path])
+        method, batch = load([*CONFIGURATIONS[configuration], *path, *attention])
+    if way == "flop":
+        with FlopCounterMode(display=False) as counted:
+            for _ in range(REPETITIONS):
+                method.training_step(batch, 0)
+        return {"flop": counted.get_total_flops()}
     step: Callable[[], object] = {
         "dopsd": lambda: method.training_step(batch, 0),
         "reference": lambda: reference_training_step(method, batch),
     }[way]
     loaded = peak_memory_gb()
-    repetitions = (
-        1 if (configuration, way) == ("large_vocab", "reference") else 4
-    )  # the first one takes minutes
+    takes_minutes = (configuration, way) == ("large_vocab", "reference")
+    repetitions = 1 if takes_minutes else REPETITIONS
     seconds = [timed(step) for _ in range(repetitions)]
     measured = {
         "step_s": statistics.median(seconds[1:] or seconds),
@@ -77,9 +91,19 @@ def measure(configuration: str, way: str) -> dict:
     }
     if way == "dopsd":
         clock, whole = method.clock.read(), sum(seconds)
+        measured |= {"seconds": whole, "tokens": len(batch) * method.rollout.sampler.gen_length}
         measured["shares"] = {part: s / whole for part, s in clock.items()}
         measured["shares"]["rest"] = 1 - sum(measured["shares"].values())
     return measured
+
+
+def utilisation(configuration: str, measured: dict[str, dict], *, matmul_tflops: float) -> dict:
+    """How near dopsd's steps come to the rate of a matrix product; logits that are computed twice count twice."""
+    ours, flop = measured["dopsd"], in_own_process(__file__, configuration, "flop")["flop"]
+    return {
+        "tokens_per_s": ours["tokens"] / ours["step_s"],
+        "mfu": flop / ours["seconds"] / (matmul_tflops * 1e12),
+    }
 
 
 def timed(step: Callable[[], object]) -> float:
@@ -126,6 +150,9 @@ def show(results: dict) -> None:
     Console(width=110).print(table)
     shares = ", ".join(f"{part} {100 * share:.0f} %" for part, share in results["shares"].items())
     Console().print(f"shares of a demo step: {shares}")
+    for name in ("demo", "large_vocab"):
+        tokens, mfu = (results[name][key] for key in ("tokens_per_s", "mfu"))
+        Console().print(f"{name}: {tokens:.0f} tokens/s, MFU {100 * mfu:.0f} %")
     Console().print(f"two processes: {100 * results['ddp2']['efficiency']:.0f} % of one with as many threads")
 
 

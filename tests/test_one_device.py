@@ -104,9 +104,15 @@ def test_a_denoising_step_waits_for_the_device_once(model: str) -> None:
             keys = example_keys(0, list(range(len(prompts))), 0, plan.device)
             gpu.waits.clear()
             gpu.sent.clear()
-            replace(plan.greedy, early_exit=False).sample(
-                student.network, prompts, keys, student.chat.special
-            )
+            sampler = replace(plan.greedy, early_exit=False, temperature=0.9)
+            sampler.sample(student.network, prompts, keys, student.chat.special)
             waits[steps], sent[steps] = gpu.waits.total(), gpu.sent.total()
     assert waits[8] - waits[4] == 4
     assert sent[8] - sent[4] == 2 * 4  # which rows are read, and which leave
+
+
+def test_on_a_gpu_cudnn_does_not_attend(model: str) -> None:
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    with pretended_gpu():
+        load_student([model, "model.init=random", "lora=none"])
+    assert not torch.backends.cuda.cudnn_sdp_enabled()

@@ -97,6 +97,7 @@ def test_a_tiny_step_is_measured_in_every_way(results: dict, capsys) -> None:
         results["dopsd"]["trajectories_per_s"] / results["reference"]["trajectories_per_s"]
     )
     assert results["peak_memory_gb"] > 0
+    assert results["sustained_matmul_tflops"] > 0
     assert len(results["kernels_of_shortcuts"]) == 15
     gpu.show(results)
     assert "loss_mfu: " in capsys.readouterr().out
@@ -120,4 +121,17 @@ def test_what_does_not_fit_is_said_and_the_rest_shown(results: dict, capsys) -> 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_it_is_one_line(capsys) -> None:
     assert gpu.main([]) == 2
-    assert capsys.readouterr().err == "make bench-gpu: needs a CUDA device, and none is here\n"
+    err = capsys.readouterr().err
+    assert err.startswith("make bench-gpu: needs a CUDA device, and none is here (torch ")
+    assert err.count("\n") == 1
+
+
+def test_a_device_that_computes_otherwise_is_measured_and_reported(
+    monkeypatch: pytest.MonkeyPatch, results: dict, capsys
+) -> None:
+    monkeypatch.setattr(gpu, "disagreement", lambda device: {**dict.fromkeys(TOLERANCE, 0.0), "loss": 0.5})
+    monkeypatch.setattr(gpu, "measure", lambda *given: given[3].update(results | given[3]))
+    assert gpu.main(["--shape", "tiny"]) == 1
+    captured = capsys.readouterr()
+    assert "loss_mfu: " in captured.out
+    assert "differ by {'loss': 0.5}, allowed are " in captured.err

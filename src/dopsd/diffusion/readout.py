@@ -24,7 +24,9 @@ Readout = Callable[[Float[Tensor, "B K D"], Head], Read]
 """What is made of the hidden states at some columns of each row, while the head is at hand."""
 
 LOGITS = 1 << 22
-"""Logits of one chunk: 16 MiB in float32, 33 positions of LLaDA's vocabulary."""
+"""Logits of one chunk on a CPU: 16 MiB in float32, 33 positions of LLaDA's vocabulary."""
+ON_GPU = 8
+"""How many times as many on a GPU, which reads the whole head (1 GB for LLaDA-8B) for each chunk."""
 
 
 def in_chunks(
@@ -38,7 +40,7 @@ def in_chunks(
     def read_chunk(hidden: Tensor, *beside: Tensor) -> Sequence[Tensor]:
         return read(head(hidden), *beside)
 
-    rows = max(1, LOGITS // head.out_features)
+    rows = max(1, LOGITS * (ON_GPU if hidden.is_cuda else 1) // head.out_features)
     chunks = list(zip(*(tensor.split(rows) for tensor in (hidden, *beside)), strict=True))
     if len(chunks) == 1:
         return list(read_chunk(*chunks[0]))

@@ -12,7 +12,7 @@ from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.job.plan import Plan, saying
 from dopsd.memory import keep_freed_memory
 from dopsd.method.method import Method
-from dopsd.model import load_adapter_weights, load_tokenizer, save_weights, shard
+from dopsd.model import load_adapter_weights, load_tokenizer, save_weights, shard, without_cudnn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,8 @@ class Student:
         """The first slow thing of a run; raises UserError where the checkpoint is absent or damaged."""
         if plan.device.type == "cpu":
             keep_freed_memory()
+        else:
+            without_cudnn()
         path = plan.model.arguments["path"]
         with saying(f"model.path={path}"):
             tokenizer, model = load_tokenizer(path), plan.model()

@@ -1,6 +1,7 @@
 """The network, its weights and its adapters: the only place that knows transformers and peft."""
 
 from dopsd.model.architecture import MaskedDiffusionLM
+from dopsd.model.attention import without_cudnn
 from dopsd.model.checkpoint import CheckpointError
 from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.initial import initial_network
@@ -31,4 +32,5 @@ __all__ = [
     "save_weights",
     "shard",
     "whole",
+    "without_cudnn",
 ]

@@ -70,6 +70,15 @@ def angles_at(angles: tuple[Tensor, Tensor], columns: Int[Tensor, "B K"]) -> tup
     return cos, sin
 
 
+def without_cudnn() -> None:
+    """From now on GPUs attend by flash or memory-efficient kernels, not by cuDNN's.
+
+    Those, PyTorch's first choice on Hopper since 2.11, return NaN gradients where a mask is given and the width is 64
+    more than a multiple of 128 (pytorch#196678), and where there is one query (NVIDIA/cudnn-frontend#1072).
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def padding_mask(is_real: Bool[Tensor, "B S"] | None, arm: str, dtype: torch.dtype, queries: int):
     """The mask that hides padding from a number of queries, or None where there is nothing to hide.
 
