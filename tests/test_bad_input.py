@@ -63,9 +63,21 @@ TABLE = [
 ]
 ON_TWO = ("trainer.accelerator=cpu", "trainer.devices=2")
 HARDWARE_TABLE = [
+    *(
+        (
+            (f"trainer={arm}", "trainer.devices=64"),
+            f"trainer.devices=64: this machine has {torch.cuda.device_count()} CUDA devices",
+        )
+        for arm in ("gpu", "ddp", "fsdp")
+    ),
     (
-        ("trainer=gpu", "trainer.devices=64"),
-        f"trainer.devices=64: this machine has {torch.cuda.device_count()} CUDA devices",
+        ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=4096"),
+        "trainer.devices=4096: must be at most ",
+    ),
+    (("trainer=cpu", "trainer.devices=0"), "trainer.devices=0: must be an integer of at least 1 with "),
+    (
+        ("trainer=ddp", "trainer.accelerator=cpu"),
+        "trainer.devices=-1: must be an integer of at least 1 with ",
     ),
     (("trainer=cpu", "trainer.devices=2"), "trainer.devices=2: several devices need trainer=ddp or "),
     (
@@ -82,6 +94,14 @@ HARDWARE_TABLE = [
     ),
     (("trainer=fsdp", *ON_TWO, "lora=none"), "lora=none: trainer=fsdp divides the frozen weights"),
     (("trainer=fsdp", *ON_TWO, "teacher_weights=ema"), "teacher_weights=ema: trainer=fsdp has "),
+    (
+        ("trainer=fsdp", *ON_TWO, "model.quantization=nf4"),
+        "model.quantization=nf4: must be null with trainer=fsdp",
+    ),
+    (
+        ("trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=1"),
+        "trainer.devices=1: trainer=fsdp divides the weights over at least 2 processes; trainer=cpu and ",
+    ),
 ]
 EVALUATION_TABLE = [
     ("rho=0.5", "rho=0.5: an evaluation does not read it"),
@@ -155,6 +175,19 @@ def test_hardware(
     assert ran.err.startswith(f"dopsd: {line}")
     assert ran.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_are_allowed_on_one_core(
+    model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dopsd.job import hardware  # noqa: PLC0415
+
+    monkeypatch.setattr(hardware, "cores", lambda: 1)
+    on_cpu = ("trainer=ddp", "trainer.accelerator=cpu", "prompts_per_step=1")
+    ran = run(capsys, "train", model, *on_cpu, "trainer.devices=2")
+    assert ran.err.startswith("dopsd: prompts_per_step=1: must be a multiple of the 2 processes")
+    ran = run(capsys, "train", model, *on_cpu, "trainer.devices=3")
+    assert ran.err == "dopsd: trainer.devices=3: must be at most 2 (CPU cores that this process may use: 1)\n"
 
 
 @pytest.mark.parametrize(("typed", "line"), EVALUATION_TABLE, ids=[typed for typed, _ in EVALUATION_TABLE])

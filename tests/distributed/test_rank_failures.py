@@ -21,7 +21,7 @@ def ranks_that(tmp_path: Path, of_rank_1: str) -> float:
     code = f"import os, sys, pathlib, signal\nnotes = pathlib.Path({str(tmp_path)!r})\n"
     code += f"if os.environ['LOCAL_RANK'] == '1':\n    {of_rank_1}\n{WAITS}"
     start = time.monotonic()
-    with _started([sys.executable, "-c", code], 2) as ranks:
+    with _started([sys.executable, "-c", code], 2, threads=1) as ranks:
         try:
             _wait_for_all(ranks, tmp_path)
         finally:
@@ -75,7 +75,7 @@ def test_ranks_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     rank = f"import threading; from dopsd.entry.rank import _end_with_parent as end; '{tmp_path}'\n"
     rank += f"threading.Thread(target=end, daemon=True).start(); print('ready', flush=True)\n{WAITS}"
     parent = "import sys\nfrom dopsd.entry.processes import _started\n"
-    parent += f"with _started([sys.executable, '-c', {rank!r}], 2):\n    {WAITS}"
+    parent += f"with _started([sys.executable, '-c', {rank!r}], 2, threads=1):\n    {WAITS}"
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert [process.stdout.readline() for _ in range(2)] == ["ready\n"] * 2

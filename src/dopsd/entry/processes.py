@@ -36,19 +36,18 @@ def on_every_process(job: Callable[[DictConfig, Path], None], config: DictConfig
     with tempfile.TemporaryDirectory(prefix="dopsd-") as notes:
         OmegaConf.save(config, Path(notes, CONFIG))
         command = [sys.executable, "-m", "dopsd.entry.rank", job.__name__, str(directory), notes]
-        with _started(command, hardware.here) as ranks:
+        with _started(command, hardware.here, threads=hardware.threads) as ranks:
             _wait_for_all(ranks, Path(notes))
 
 
 @contextmanager
-def _started(command: list[str], count: int) -> Iterator[list[subprocess.Popen]]:
+def _started(command: list[str], count: int, *, threads: int) -> Iterator[list[subprocess.Popen]]:
     """The ranks; afterwards none is left, nor when this process is killed (a rank ends when its stdin does)."""
-    threads = str(max(1, (os.cpu_count() or 1) // count))
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     ranks: list[subprocess.Popen] = []
     try:
         for rank in range(count):
-            env = {"OMP_NUM_THREADS": threads, **os.environ, **meeting, "LOCAL_RANK": str(rank)}
+            env = {"OMP_NUM_THREADS": str(threads), **os.environ, **meeting, "LOCAL_RANK": str(rank)}
             ranks.append(subprocess.Popen(command, env=env, stdin=subprocess.PIPE, start_new_session=True))
         yield ranks
     finally:

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from dopsd.config.build import Recipe, typed_key
 from dopsd.config.errors import UserError
 from dopsd.job.launched import environment, processes_started
 from dopsd.model import divided, whole
+
+_ON_ANY_CPU = 2  # processes, so that several can be tried on one core
 
 
 class Replicas(DDPStrategy):
@@ -123,12 +126,7 @@ class Hardware:
         found, here = strategy.cluster_environment, len(strategy.parallel_devices or ())
         assert found is not None
         found.validate_settings(num_devices=here, num_nodes=nodes)
-        if nodes > 1 and not found.creates_processes_externally:
-            raise ValueError(f"on {nodes} nodes, start the command on each of them with torchrun or by srun")
-        if started > 1 and started != here * nodes:
-            raise ValueError(
-                f"{starter} has started {started} processes, and the trainer wants {here * nodes}"
-            )
+        _check_count(strategy, here, nodes)
         return cls(
             device=strategy.root_device,
             processes=here * nodes,
@@ -141,6 +139,11 @@ class Hardware:
     def elsewhere(cls) -> "Hardware":
         """Of a job that is sent to another machine, which looks at its own when it starts."""
         return cls(device=torch.device("cpu"))
+
+    @property
+    def threads(self) -> int:
+        """Of each process here, so that together they use the cores once."""
+        return max(1, cores() // self.here)
 
     @property
     def is_sharded(self) -> bool:
@@ -168,7 +171,33 @@ class Hardware:
         atexit.register(dist.destroy_process_group)
 
 
+def _check_count(strategy: Replicas, here: int, nodes: int) -> None:
+    """Raises ValueError where so many processes cannot be, or are not those that have been started."""
+    started, starter = processes_started()
+    if started > 1 and started != here * nodes:
+        raise ValueError(f"{starter} has started {started} processes, and the trainer wants {here * nodes}")
+    assert strategy.cluster_environment is not None
+    if not strategy.cluster_environment.creates_processes_externally:
+        if nodes > 1:
+            raise ValueError(f"on {nodes} nodes, start the command on each of them with torchrun or by srun")
+        most = max(_ON_ANY_CPU, cores())
+        if strategy.root_device.type == "cpu" and here > most:
+            raise ValueError(f"must be at most {most} (CPU cores that this process may use: {cores()})")
+    if isinstance(strategy, Shards) and here * nodes == 1:
+        raise ValueError(
+            "trainer=fsdp divides the weights over at least 2 processes; trainer=cpu and trainer=gpu use one"
+        )
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def _refuse_missing_devices(typed: str, recipe: Recipe) -> None:
-    wanted, there = recipe.arguments.get("devices"), torch.cuda.device_count()
-    if recipe.arguments.get("accelerator") in ("gpu", "cuda") and isinstance(wanted, int) and wanted > there:
+    accelerator, wanted = recipe.arguments.get("accelerator"), recipe.arguments.get("devices")
+    there = torch.cuda.device_count()
+    if accelerator in ("gpu", "cuda") and isinstance(wanted, int) and wanted > there:
         raise UserError(f"{typed}: this machine has {there} CUDA devices")
+    if accelerator == "cpu" and not (isinstance(wanted, int) and wanted > 0):
+        raise UserError(f"{typed}: must be an integer of at least 1 with trainer.accelerator=cpu")

@@ -122,8 +122,11 @@ def _check_sharding(plan: Plan) -> None:
         )
     if isinstance(plan.method.arguments.get("teacher_weights"), EMAWeights):
         raise UserError("teacher_weights=ema: trainer=fsdp has fixed and live")
-    if plan.model.arguments.get("quantization") is not None:
-        raise UserError("model.quantization: must be null with trainer=fsdp, which divides plain weights")
+    quantization = plan.model.arguments.get("quantization")
+    if quantization is not None:
+        raise UserError(
+            f"model.quantization={quantization}: must be null with trainer=fsdp, which divides plain weights"
+        )
 
 
 def _check_examples(plan: Plan, config: DictConfig) -> None:
