@@ -1,8 +1,5 @@
 """The network: bidirectional, blind to padding, equal to Llama without its mask, a head only where asked."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -186,25 +183,3 @@ def test_a_config_of_another_network_is_refused(make_model, fields, named):
     with pytest.raises(ValueError, match=named) as caught:
         make_model(**fields)
     assert "\n" not in str(caught.value)
-
-
-COMPILED = """
-import torch
-from dopsd.model import load_model
-
-canvas = torch.randint(500, (3, 24), generator=torch.Generator().manual_seed(0))
-mask = torch.ones(3, 24, dtype=torch.bool)
-mask[0, :5] = False
-models = [load_model("tiny", compile=compile).train() for compile in (False, True)]
-for model in models:
-    model(canvas, mask).logsumexp(-1).sum().backward()
-torch.testing.assert_close(models[1](canvas, mask), models[0](canvas, mask), rtol=1e-4, atol=1e-4)
-for ours, expected in zip(models[1].parameters(), models[0].parameters(), strict=True):
-    torch.testing.assert_close(ours.grad, expected.grad, rtol=1e-3, atol=1e-3)
-"""
-
-
-@pytest.mark.slow
-def test_compiled_layers_give_the_same_logits_and_gradients():
-    """In a process of its own: the type checks that the tests switch on cannot be traced."""
-    subprocess.run([sys.executable, "-c", COMPILED], check=True, timeout=280)

@@ -15,6 +15,9 @@ from dopsd.kv_cache import KVCache
 from dopsd.model.attention import BidirectionalAttention, angles_at, at_columns, padding_mask, rotary_angles
 from dopsd.model.configuration import LLaDAConfig
 
+GRAPHS_OF_ALL_MODELS = 1024
+"""In one process; a model has about a dozen. The default (8) is silently followed by uncompiled code."""
+
 
 class MaskedDiffusionLM(PreTrainedModel):
     """A masked diffusion language model: logits for any positions of a partly masked canvas."""
@@ -83,9 +86,19 @@ class MaskedDiffusionLM(PreTrainedModel):
         return (self.eos_id, self.eot_id)
 
     def compile_layers(self) -> None:
-        """Each layer becomes one compiled graph, made at its first call (with the adapters it has then)."""
+        """All layers share the graphs of one compiled function, whatever the rows and columns of their calls.
+
+        A graph is made where a layer is first called in a new way: with gradients or without, adapters on or off, at
+        all columns or some, with padding or a cache or without, one row or several. What cannot be one graph raises.
+        """
+        for limit in (
+            "recompile_limit",
+            "accumulated_recompile_limit",
+        ):  # a sweep's models share one function
+            setattr(torch._dynamo.config, limit, GRAPHS_OF_ALL_MODELS)
+        compiled = torch.compile(compute_layer, dynamic=True, fullgraph=True)
         for layer in self.model.layers:
-            layer.compile()
+            layer.compute = compiled  # pyright: ignore[reportArgumentType]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -128,14 +141,16 @@ class Backbone(nn.Module):
             wanted = None if at is None else torch.searchsorted(active.contiguous(), at.contiguous())
         hidden = self.embed_tokens(canvas)
         arm = self.config._attn_implementation or "eager"
-        shared = {"angles": rotary_angles(positions, self.config), "cache": cache, "active": active}
-        mask = padding_mask(is_real, arm, hidden.dtype, queries=hidden.shape[1])
-        *others, last = self.layers
-        for layer in others:
-            hidden = layer(hidden, mask=mask, wanted=None, **shared)
+        shared = {"angles": rotary_angles(positions, self.config), "active": active}
+        caches = [None] * len(self.layers) if cache is None else cache.of_layers(len(self.layers))
+        mask = padding_mask(is_real, arm, hidden.dtype, chosen=None if active is None else active.shape[1])
+        *others, last = zip(self.layers, caches, strict=True)
+        for layer, layer_cache in others:
+            hidden = layer(hidden, mask=mask, wanted=None, cache=layer_cache, **shared)
         if wanted is not None:
-            mask = padding_mask(is_real, arm, hidden.dtype, queries=wanted.shape[1])
-        hidden = last(hidden, mask=mask, wanted=wanted, **shared)
+            mask = padding_mask(is_real, arm, hidden.dtype, chosen=wanted.shape[1])
+        last_layer, last_cache = last
+        hidden = last_layer(hidden, mask=mask, wanted=wanted, cache=last_cache, **shared)
         return self.norm(hidden)
 
     @torch.no_grad()
@@ -153,24 +168,30 @@ class DecoderLayer(LlamaDecoderLayer):
     def __init__(self, config: LLaDAConfig, layer_idx: int):
         super().__init__(config, layer_idx)  # pyright: ignore[reportArgumentType]
         self.self_attn = BidirectionalAttention(config, layer_idx)
+        self.compute: Callable[..., Tensor] = compute_layer  # or the same, compiled
 
-    def forward(self, hidden, *, mask, angles, wanted, cache, active):  # pyright: ignore
-        """The layer's hidden states, or those at the `wanted` columns of what it is given."""
-        normed = self.input_layernorm(hidden)
-        queries, query_angles = normed, angles
-        if wanted is not None:
-            hidden, queries = at_columns(hidden, wanted), at_columns(normed, wanted)
-            query_angles = angles_at(angles, wanted)
-        hidden = hidden + self.self_attn(
-            normed,
-            angles=angles,
-            queries=queries,
-            query_angles=query_angles,
-            mask=mask,
-            cache=cache,
-            active=active,
-        )
-        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+    def forward(self, hidden, **given):  # pyright: ignore
+        """See `compute_layer`."""
+        return self.compute(self, hidden, **given)
+
+
+def compute_layer(layer: DecoderLayer, hidden, *, mask, angles, wanted, cache, active):
+    """The layer's hidden states, or those at the `wanted` columns of what it is given."""
+    normed = layer.input_layernorm(hidden)
+    queries, query_angles = normed, angles
+    if wanted is not None:
+        hidden, queries = at_columns(hidden, wanted), at_columns(normed, wanted)
+        query_angles = angles_at(angles, wanted)
+    hidden = hidden + layer.self_attn(
+        normed,
+        angles=angles,
+        queries=queries,
+        query_angles=query_angles,
+        mask=mask,
+        cache=cache,
+        active=active,
+    )
+    return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
 
 
 def _positions(canvas: Int[Tensor, "B S"], is_real: Bool[Tensor, "B S"] | None) -> Int[Tensor, "_ S"]:
