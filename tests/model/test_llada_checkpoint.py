@@ -174,16 +174,8 @@ def test_the_dtype_is_the_one_asked_for(saved, canvas):
     [("dtype", "int8"), ("attention", "flash"), ("init", "zeros"), ("quantization", "int3")],
 )
 def test_an_unknown_option_names_the_allowed_ones(option, value):
-    with pytest.raises(ValueError, match=f"{option}='{value}' is not one of"):
+    with pytest.raises(ValueError, match=f"{option}='{value}' must be one of"):
         load_model("tiny", **{option: value})
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="says what is missing where there is no CUDA device")
-@pytest.mark.parametrize("arm", ["flash_attention_2", "flex_attention"])
-def test_an_attention_arm_that_cannot_run_here_is_one_line(arm):
-    with pytest.raises(ValueError, match=arm) as caught:
-        load_model("tiny", init="random", attention=arm, dtype="bfloat16")
-    assert "\n" not in str(caught.value)
 
 
 @torch.no_grad()
@@ -208,14 +200,3 @@ def test_the_embedded_config_is_whole(tmp_path):
     model = load_model(tmp_path, init="random")
     assert sum(parameter.numel() for parameter in model.parameters()) < 1_000_000
     assert model.end_ids == (1, 2)
-
-
-def test_nf4_weights_load_and_stay_close(tmp_path, make_model, canvas):
-    pytest.importorskip("bitsandbytes")
-    pytest.importorskip("accelerate")
-    model = make_model(d_model=128, mlp_hidden_size=256)
-    save_weights(model, tmp_path / "base")
-    coarse = load_model(tmp_path / "base", quantization="nf4")
-    with torch.no_grad():
-        exact, rounded = model(canvas), coarse(canvas)
-    assert torch.corrcoef(torch.stack((exact.flatten(), rounded.flatten())))[0, 1] > 0.9

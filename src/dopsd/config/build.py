@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -66,6 +66,13 @@ class Recipe:
             if type(error) not in (ValueError, ValidationError):  # an error with a meaning of its own
                 raise
             raise UserError(self._in_the_users_words(error)) from error
+
+    def check(self, check: Callable[..., None], **given: Any) -> None:
+        """Calls a check of some of the arguments, defaults included, and raises its ValueError as UserError."""
+        wanted, parameters = parameters_of(check), parameters_of(self.target)
+        defaults = {name: parameter.default for name, parameter in parameters.items()}
+        arguments = {k: v for k, v in (defaults | self.arguments).items() if k in wanted}
+        replace(self, target=check, arguments=arguments)(**given)
 
     def _in_the_users_words(self, error: ValueError) -> str:
         """The message, starting with the key that was typed."""

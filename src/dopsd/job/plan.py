@@ -19,6 +19,7 @@ from dopsd.job.hardware import Hardware
 from dopsd.job.launched import environment
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
+from dopsd.model.options import check_options
 from dopsd.setting import setting
 from dopsd.task import SPLITS, Example, Split, Task
 
@@ -71,6 +72,8 @@ class Plan:
         )
         _check_share(plan, config)
         _check_sharding(plan)
+        _check_quantization(plan)
+        plan.model.check(check_options, device=plan.device)
         _check_examples(plan, config)
         _check_solutions(plan)
         _check_checkpoint(plan.model)
@@ -126,6 +129,14 @@ def _check_sharding(plan: Plan) -> None:
     if quantization is not None:
         raise UserError(
             f"model.quantization={quantization}: must be null with trainer=fsdp, which divides plain weights"
+        )
+
+
+def _check_quantization(plan: Plan) -> None:
+    quantization = plan.model.arguments.get("quantization")
+    if quantization is not None and plan.lora is None:
+        raise UserError(
+            f"lora=none: model.quantization={quantization} freezes the weights and needs an adapter (lora=default)"
         )
 
 

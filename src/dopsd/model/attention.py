@@ -1,5 +1,7 @@
 """Bidirectional attention: float32 rotary positions, and one padding mask a forward for every layer."""
 
+from typing import no_type_check
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -7,8 +9,6 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaAttention, eager_attention_forward
 
 from dopsd.model.configuration import LLaDAConfig
-
-ATTENTION_ARMS = ("sdpa", "eager", "flash_attention_2", "flex_attention")
 
 
 class BidirectionalAttention(LlamaAttention):
@@ -26,7 +26,7 @@ class BidirectionalAttention(LlamaAttention):
         key = rotate(self._heads(self.k_proj(hidden)), angles)
         value = self._heads(self.v_proj(hidden))
         if active is not None:
-            key, value = cache.renew(self.layer_idx, active, key, value)
+            key, value = cache.renew(active, key, value)
         elif cache is not None:
             cache.fill(key, value)
         query = rotate(self._heads(self.q_proj(queries)), query_angles)
@@ -79,17 +79,22 @@ def without_cudnn() -> None:
     torch.backends.cuda.enable_cudnn_sdp(False)
 
 
-def padding_mask(is_real: Bool[Tensor, "B S"] | None, arm: str, dtype: torch.dtype, queries: int):
-    """The mask that hides padding from a number of queries, or None where there is nothing to hide.
+def padding_mask(is_real: Bool[Tensor, "B S"] | None, arm: str, dtype: torch.dtype, chosen: int | None):
+    """The mask that hides padding from every column's query, or from those of so many `chosen` columns of each row.
 
-    flash_attention_2 reads off it which queries are real, by its last columns: it wants the padding on the left.
+    None where there is nothing to hide. flash_attention_2 takes the chosen ones for the last columns: raises ValueError
+    where padding stands there, for it would leave out some of the queries.
     """
     if is_real is None:
         return None
     if arm == "flash_attention_2":
+        if chosen is not None and not is_real[:, -chosen:].all():
+            raise ValueError(
+                f"attention={arm!r} needs all padding on the left of as many columns as are asked for"
+            )
         return is_real
     if arm == "flex_attention":
-        return _block_mask(is_real, queries)
+        return _block_mask(is_real, is_real.shape[1] if chosen is None else chosen)
     hidden = torch.zeros(is_real.shape, dtype=dtype, device=is_real.device)
     return hidden.masked_fill_(~is_real, float("-inf"))[:, None, None, :]
 
@@ -97,6 +102,7 @@ def padding_mask(is_real: Bool[Tensor, "B S"] | None, arm: str, dtype: torch.dty
 def _block_mask(is_real: Bool[Tensor, "B S"], queries: int):
     from torch.nn.attention.flex_attention import create_block_mask  # noqa: PLC0415
 
+    @no_type_check  # torch counts the arguments of this very function
     def sees(row, head, query, key):
         return is_real[row, key]
 

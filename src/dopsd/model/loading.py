@@ -1,20 +1,15 @@
 """Load a LLaDA model: official files in, strictly; or its config alone and weights drawn from a seed."""
 
-import importlib.util
 from pathlib import Path
 
 import torch
 
 from dopsd.model import names
 from dopsd.model.architecture import MaskedDiffusionLM
-from dopsd.model.attention import ATTENTION_ARMS
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
 from dopsd.model.configuration import LLaDAConfig
+from dopsd.model.options import DTYPES, check_options
 from dopsd.model.seeding import seeded
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-INITS = ("pretrained", "random")
-QUANTIZATIONS = (None, "nf4")
 
 names.register()
 
@@ -34,17 +29,20 @@ def load_model(
     """A model in eval mode from a directory, a hub id or `tiny`; raises ValueError in one line.
 
     `activation_checkpointing` keeps one hidden state a layer in training and computes the rest again in the backward
-    pass; `compile` hands each layer to torch.compile. Neither changes a result beyond rounding.
+    pass; `compile` hands each layer to torch.compile. Neither changes a result beyond rounding, but for the numbers
+    that dropout draws in compiled layers.
     """
-    _require("dtype", dtype, tuple(DTYPES))
-    _require("init", init, INITS)
-    _require("quantization", quantization, QUANTIZATIONS)
-    _require_attention(attention, dtype)
+    check_options(
+        dtype=dtype,
+        attention=attention,
+        init=init,
+        quantization=quantization,
+        compile=compile,
+        device=device,
+    )
     directory = find_directory(path, weights=init == "pretrained")
     config = read_config(directory)
     if init == "random":
-        if quantization is not None:
-            raise ValueError(f"quantization={quantization!r} needs init='pretrained', got init='random'")
         model = _random(config, DTYPES[dtype], attention, seed)
     else:
         check_weights(directory, config)
@@ -81,17 +79,14 @@ def _pretrained(directory, config, dtype: torch.dtype, attention: str, quantizer
     wrong = {kind: sorted(map(str, keys))[:3] for kind, keys in report.items() if keys}
     if wrong:
         raise CheckpointError(f"{directory}: weights did not load cleanly: {wrong}")
+    if quantizer is not None:
+        _keep_differentiable(model)
     return model
 
 
 def _quantizer(quantization: str | None, dtype: torch.dtype):
     if quantization is None:
         return None
-    for package in ("bitsandbytes", "accelerate"):
-        if importlib.util.find_spec(package) is None:
-            raise ValueError(
-                f"quantization={quantization!r} needs the package {package}: pip install {package}"
-            )
     from transformers import BitsAndBytesConfig  # noqa: PLC0415
 
     return BitsAndBytesConfig(
@@ -102,23 +97,10 @@ def _quantizer(quantization: str | None, dtype: torch.dtype):
     )
 
 
-def _require_attention(attention: str, dtype: str) -> None:
-    _require("attention", attention, ATTENTION_ARMS)
-    if attention in ("sdpa", "eager"):
-        return
-    if attention == "flash_attention_2":
-        if importlib.util.find_spec("flash_attn") is None:
-            raise ValueError(
-                "attention='flash_attention_2' needs the package flash-attn; use 'sdpa' without it"
-            )
-        if dtype == "float32":
-            raise ValueError(f"{attention=} needs dtype bfloat16 or float16, got {dtype!r}")
-    if not torch.cuda.is_available():
-        raise ValueError(
-            f"attention={attention!r} needs a CUDA device and none is here; use 'sdpa' or 'eager'"
-        )
+def _keep_differentiable(model: MaskedDiffusionLM) -> None:
+    """On a CPU, bitsandbytes would repack the weights at their first use in eval mode, and then give no gradients."""
+    from bitsandbytes.nn import Linear4bit  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
-
-def _require(name: str, value: object, allowed: tuple) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, allowed))}")
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False  # pyright: ignore[reportArgumentType]
