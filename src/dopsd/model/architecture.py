@@ -16,7 +16,7 @@ from dopsd.model.attention import BidirectionalAttention, angles_at, at_columns,
 from dopsd.model.configuration import LLaDAConfig
 
 GRAPHS_OF_ALL_MODELS = 1024
-"""In one process; a model has about a dozen. The default (8) is silently followed by uncompiled code."""
+"""In one process: a model has about a dozen, and a sweep many models. Beyond the limit torch raises."""
 
 
 class MaskedDiffusionLM(PreTrainedModel):
@@ -91,11 +91,8 @@ class MaskedDiffusionLM(PreTrainedModel):
         A graph is made where a layer is first called in a new way: with gradients or without, adapters on or off, at
         all columns or some, with padding or a cache or without, one row or several. What cannot be one graph raises.
         """
-        for limit in (
-            "recompile_limit",
-            "accumulated_recompile_limit",
-        ):  # a sweep's models share one function
-            setattr(torch._dynamo.config, limit, GRAPHS_OF_ALL_MODELS)
+        torch._dynamo.config.recompile_limit = GRAPHS_OF_ALL_MODELS
+        torch._dynamo.config.accumulated_recompile_limit = GRAPHS_OF_ALL_MODELS
         compiled = torch.compile(compute_layer, dynamic=True, fullgraph=True)
         for layer in self.model.layers:
             layer.compute = compiled  # pyright: ignore[reportArgumentType]
