@@ -219,11 +219,20 @@ def test_probe(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("rho=0.1,1.5", "rho=1.5: must be a number from 0 to 1"),
+        ("model.attention=sdpa,flex_attention", "model.attention=flex_attention: needs a CUDA device"),
+    ],
+)
 def test_every_job_of_a_sweep_is_checked_before_the_first_starts(
-    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    typed: str, line: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran = run(capsys, "train", "-m", model, "model.init=random", "rho=0.1,1.5")
-    assert (ran.code, ran.out, ran.err) == (2, "", "dopsd: rho=1.5: must be a number from 0 to 1\n")
+    ran = run(capsys, "train", "-m", model, "model.init=random", typed)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"dopsd: {line}")
+    assert ran.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
