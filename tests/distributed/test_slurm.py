@@ -139,6 +139,7 @@ def test_a_machine_without_gpus_sends_jobs_to_those_that_have_them(
 ) -> None:
     where = f"hydra.sweep.dir={tmp_path / 'sweep'}"
     typed = ("--multirun", *TRAINING, model, "trainer=ddp", "trainer.devices=64", "rho=0.1,0.2", where)
+    typed += ("model.attention=flex_attention",)
     ran = run(capsys, "train", *typed, elsewhere)
     assert ran.code == 0, ran.err
     assert [[o for o in job if o.startswith("rho=")] for job in Elsewhere.sent] == [["rho=0.1"], ["rho=0.2"]]

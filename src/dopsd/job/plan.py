@@ -73,7 +73,8 @@ class Plan:
         _check_share(plan, config)
         _check_sharding(plan)
         _check_quantization(plan)
-        plan.model.check(check_options, device=plan.device)
+        if is_here:
+            plan.model.check(check_options, device=plan.device)
         _check_examples(plan, config)
         _check_solutions(plan)
         _check_checkpoint(plan.model)
