@@ -1,7 +1,7 @@
 """Two processes of one thread beside one process of two threads, on the same global batch (part of `make bench`).
 
-Both are the training command itself, run in turn; a figure is the median over all training steps but the first of
-each run.
+Both are the training command itself, run in turn, on the same trajectories; a run's time is that of its training steps
+but the first.
 """
 
 import csv
@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-REPETITIONS, STEPS = 2, 5
+REPETITIONS, STEPS = 5, 4
 WORK = [
-    *("task=countdown", "prompts_per_step=16", f"max_steps={STEPS}"),
+    *("task=countdown", f"max_steps={STEPS}"),
     *("eval_every=1000", "eval_limit=2", "eval_batch_size=2", "logger=csv"),
 ]
 WAYS = {
@@ -24,22 +24,20 @@ WAYS = {
 
 
 def two_processes() -> dict:
-    """Trajectories/s of both ways, taken in turn, and their ratio."""
-    speeds: dict[str, list[float]] = {way: [] for way in WAYS}
-    for _ in range(REPETITIONS):
-        for way, (threads, trainer) in WAYS.items():
-            speeds[way] += trajectories_per_s(threads, trainer)
-    medians = {way: statistics.median(each) for way, each in speeds.items()}
-    one, two = medians.values()
-    steps = len(speeds[next(iter(WAYS))])
-    return {"efficiency": two / one, "trajectories_per_s": medians, "steps": steps}
+    """How much faster or slower two processes are: the median of several turns, and every one."""
+    turns = [{way: seconds(*how) for way, how in WAYS.items()} for _ in range(REPETITIONS)]
+    one, two = WAYS
+    ratios = [turn[one] / turn[two] for turn in turns]
+    return {"efficiency": statistics.median(ratios), "turns": ratios, "seconds": turns}
 
 
-def trajectories_per_s(threads: int, trainer: list[str]) -> list[float]:
-    """The speed of each training step of one run but the first."""
+def seconds(threads: int, trainer: list[str]) -> float:
+    """The training steps of one run but the first."""
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "dopsd.train", *WORK, *trainer, f"hydra.run.dir={directory}/run"]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
         with Path(directory, "run", "metrics.csv").open(newline="") as file:
-            return [float(row["perf/trajectories_per_s"]) for row in csv.DictReader(file)][1:]
+            steps = [float(row["perf/step_s"]) for row in csv.DictReader(file) if row["perf/step_s"]]
+    assert len(steps) == STEPS
+    return sum(steps[1:])
