@@ -121,17 +121,17 @@ def test_what_does_not_fit_is_said_and_the_rest_shown(results: dict, capsys) -> 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_it_is_one_line(capsys) -> None:
     assert gpu.main([]) == 2
-    err = capsys.readouterr().err
-    assert err.startswith("make bench-gpu: needs a CUDA device, and none is here (torch ")
-    assert err.count("\n") == 1
+    built = f"torch {torch.__version__}, built for CUDA {torch.version.cuda}"
+    assert capsys.readouterr().err == f"make bench-gpu: needs a CUDA device, and none is here ({built})\n"
 
 
+@pytest.mark.parametrize("off", [0.5, float("nan")])
 def test_a_device_that_computes_otherwise_is_measured_and_reported(
-    monkeypatch: pytest.MonkeyPatch, results: dict, capsys
+    off: float, monkeypatch: pytest.MonkeyPatch, results: dict, capsys
 ) -> None:
-    monkeypatch.setattr(gpu, "disagreement", lambda device: {**dict.fromkeys(TOLERANCE, 0.0), "loss": 0.5})
+    monkeypatch.setattr(gpu, "disagreement", lambda device: {**dict.fromkeys(TOLERANCE, 0.0), "loss": off})
     monkeypatch.setattr(gpu, "measure", lambda *given: given[3].update(results | given[3]))
     assert gpu.main(["--shape", "tiny"]) == 1
     captured = capsys.readouterr()
     assert "loss_mfu: " in captured.out
-    assert "differ by {'loss': 0.5}, allowed are " in captured.err
+    assert f"differ by {{'loss': {off}}}, allowed are " in captured.err

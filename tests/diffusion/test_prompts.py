@@ -31,9 +31,8 @@ def test_some_rows_are_those_prompts_without_common_padding(rows, data):
     picked = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=6))
     some = Prompts.pad(rows, 0)[torch.tensor(picked, dtype=torch.int64)]
     assert unpadded(some) == [rows[i] for i in picked]
-    if picked:
-        assert some.tokens.shape[1] == max(len(rows[i]) for i in picked)
-        assert some.is_padded is bool((~some.attention_mask).any())
+    assert some.tokens.shape[1] == max((len(rows[i]) for i in picked), default=0)
+    assert some.is_padded is bool((~some.attention_mask).any())
 
 
 @given(ragged)

@@ -38,10 +38,10 @@ class Prompts:
     def __getitem__(self, rows: Tensor | slice) -> "Prompts":
         """Some of the prompts, without the columns that are padding in all of them."""
         chosen = self.rows(rows)
-        if not self.is_padded or len(chosen) == 0:
+        if len(chosen) and not self.is_padded:
             return chosen
         mask = chosen.attention_mask
-        shortest, longest = torch.stack(mask.sum(1).aminmax()).tolist()
+        shortest, longest = torch.stack(mask.sum(1).aminmax()).tolist() if len(chosen) else (0, 0)
         used = slice(mask.shape[1] - longest, None)
         return Prompts(
             tokens=chosen.tokens[:, used], attention_mask=mask[:, used], is_padded=shortest < longest

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
@@ -47,9 +47,13 @@ def add_lora(
 
 def keep_inputs(adapted: PeftModel) -> None:
     """Adapters take the hidden states as they are: no float32 copy for each of them, kept for the backward pass."""
-    for module in adapted.modules():
-        if isinstance(module, LoraLayer):
-            module.cast_input_dtype_enabled = False
+    for layer in adapted_layers(adapted):
+        layer.cast_input_dtype_enabled = False
+
+
+def adapted_layers(model: nn.Module) -> list[Any]:
+    """The linear layers that have adapters (peft's LoraLayer), in the order of the network."""
+    return [module for module in model.modules() if isinstance(module, LoraLayer)]
 
 
 @contextmanager
@@ -59,7 +63,7 @@ def adapter_disabled(model: PeftModel) -> Iterator[None]:
     Each layer's own switch, as there is one teacher a micro-batch: peft's `disable_adapter` also inspects every weight,
     which at 32 layers takes 12 times as long.
     """
-    switches = [(m, m._disable_adapters) for m in model.modules() if isinstance(m, LoraLayer)]
+    switches = [(layer, layer._disable_adapters) for layer in adapted_layers(model)]
     try:
         for layer, _ in switches:
             layer._disable_adapters = True

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from peft import PeftModel
-from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from dopsd.model.lora import adapter_disabled, dropout_off
+from dopsd.model.lora import adapted_layers, adapter_disabled, dropout_off
 from dopsd.model.sharding import in_step
 
 
@@ -27,7 +25,7 @@ def _folded(network: nn.Module) -> Iterator[None]:
 
     In float32 only, where the sum loses nothing that counts, and not where the weights are divided over ranks.
     """
-    layers: list[Any] = [module for module in network.modules() if isinstance(module, LoraLayer)]
+    layers = adapted_layers(network)
     weights: list[nn.Parameter] = [layer.get_base_layer().weight for layer in layers]
     if not weights or any(isinstance(w, DTensor) or w.dtype != torch.float32 for w in weights):
         yield
