@@ -9,7 +9,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from dopsd.config.errors import UserError
-from dopsd.config.rows import APPROXIMATE, EXACT, READ_BY_EVALUATION, exact_row_of
+from dopsd.config.rows import EXACT, READ_BY_EVALUATION, exact_row_of
 from dopsd.config.saved import key_of, read_saved, written_out
 from dopsd.evaluation.decode import Evaluation
 from dopsd.evaluation.paired import Comparison
@@ -17,7 +17,7 @@ from dopsd.job.chosen import ChosenSamples
 from dopsd.job.context import fitting_examples
 from dopsd.job.display import Display
 from dopsd.job.examiner import Examiner
-from dopsd.job.plan import Plan
+from dopsd.job.plan import Plan, approximations
 from dopsd.job.reporting import reading
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.student import Student
@@ -64,10 +64,7 @@ class Asked:
 
     @property
     def _how(self) -> list[str]:
-        if self.name.endswith(EXACT):
-            return ["exact"]
-        values = {key: getattr(self.plan.greedy, key) for key in APPROXIMATE}
-        return [f"{key}={value}" for key, value in values.items() if value is not None]
+        return ["exact"] if self.name.endswith(EXACT) else approximations(self.plan.greedy)
 
     def compared(self, shares: Mapping[str, float]) -> Comparison | None:
         """The baseline and these shares of correct answers; raises UserError unless the ids are the same."""

@@ -89,8 +89,9 @@ class Plan:
     def approximate_rollouts(self) -> list[str]:
         """The settings, as they are typed, by which training samples in another way than exactly."""
         rollout = self.method.arguments.get("rollout")
-        values = {} if rollout is None else {key: getattr(rollout.sampler, key) for key in APPROXIMATE}
-        return [f"rollout.sampler.{key}={value}" for key, value in values.items() if value is not None]
+        return (
+            [] if rollout is None else [f"rollout.sampler.{how}" for how in approximations(rollout.sampler)]
+        )
 
     def examples(self, split: Split) -> Sequence[Example]:
         """What is evaluated of a split: its first `eval_limit` examples."""
@@ -108,6 +109,12 @@ class Plan:
             plugins=environment(),
             **given,
         )
+
+
+def approximations(sampler: BlockSampler) -> list[str]:
+    """The settings by which a sampler is not exact, as `key=value`."""
+    values = {key: getattr(sampler, key) for key in APPROXIMATE}
+    return [f"{key}={value}" for key, value in values.items() if value is not None]
 
 
 def _check_share(plan: Plan, config: DictConfig) -> None:
