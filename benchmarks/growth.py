@@ -35,12 +35,12 @@ AXES = {
 ALWAYS = ("model.init=random", "block_length=32", "max_attempts=1", "learning.learn_from=all")
 REPETITIONS, ENOUGH_S = 3, 10.0
 Point = dict[str, int]
-Measured = dict[str, Any]
+WayMeasurement = dict[str, Any]
 
 
 def main() -> None:
     """Every point once, then what came of it."""
-    known: dict[str, Measured] = {}
+    known: dict[str, WayMeasurement] = {}
     axes = {}
     for axis, values in AXES.items():
         points = [BASE | {axis: value} for value in values]
@@ -51,7 +51,7 @@ def main() -> None:
     show(results)
 
 
-def measure(point: Point) -> Measured:
+def measure(point: Point) -> WayMeasurement:
     """Seconds of a step (the median of a few after a first one), its shares, and the memory that it needs."""
     with tempfile.TemporaryDirectory() as directory:
         path = shaped(Path(directory), vocab_size=BASE["vocabulary"], max_sequence_length=1024)
@@ -102,7 +102,7 @@ class Folded:
         return [id_ % self._vocabulary for id_ in self._tokenizer.apply_chat_template(*turns, **options)]
 
 
-def taken_once(point: Point, known: dict[str, Measured]) -> Measured:
+def taken_once(point: Point, known: dict[str, WayMeasurement]) -> WayMeasurement:
     """The measurement of a point; the base point stands on every axis."""
     text = json.dumps(point)
     if text not in known:
@@ -110,7 +110,7 @@ def taken_once(point: Point, known: dict[str, Measured]) -> Measured:
     return known[text]
 
 
-def exponents(axes: dict[str, list[Measured]]) -> dict[str, dict[str, float]]:
+def exponents(axes: dict[str, list[WayMeasurement]]) -> dict[str, dict[str, float]]:
     """The power of the quantity with which the cost grows, over the second half of each axis."""
     found = {}
     for axis, points in axes.items():

@@ -79,7 +79,7 @@ def test_lengths_and_samples(model: str, tmp_path: Path, capsys: pytest.CaptureF
         assert sum(row["length_histogram"]["counts"]) == 24
         assert row["mean_tokens"] == pytest.approx(sum(sample["tokens"] for sample in samples) / 24)
         assert row["samples_per_s"] > 0
-        assert row["settings"]["greedy"]["gen_length"] == row["gen_length"]
+        assert row["settings"]["evaluation_sampler"]["gen_length"] == row["gen_length"]
     assert report["manifest"].keys() == {"versions", "device", "dtype", "attention", "git"}
     assert (report["manifest"]["dtype"], report["manifest"]["attention"]) == ("float32", "sdpa")
     assert report["rows"][0]["dataset"] == report["rows"][1]["dataset"]

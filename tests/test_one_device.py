@@ -104,7 +104,7 @@ def test_a_denoising_step_waits_for_the_device_once(model: str) -> None:
             keys = example_keys(0, list(range(len(prompts))), 0, plan.device)
             gpu.waits.clear()
             gpu.sent.clear()
-            sampler = replace(plan.greedy, early_exit=False, temperature=0.9)
+            sampler = replace(plan.evaluation_sampler, early_exit=False, temperature=0.9)
             sampler.sample(student.network, prompts, keys, student.chat.special)
             waits[steps], sent[steps] = gpu.waits.total(), gpu.sent.total()
     assert waits[8] - waits[4] == 4

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
 
-from dopsd.callbacks.held_out import HeldOut
+from dopsd.callbacks.dev_evaluation import DevEvaluation
 from dopsd.task import Countdown, Verdict
 
 KEYS = {
@@ -124,15 +124,15 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    directory, check = tmp_path / "interrupted", HeldOut.on_train_batch_end
+    directory, check = tmp_path / "interrupted", DevEvaluation.on_train_batch_end
 
-    def ctrl_c_in_step_3(self: HeldOut, *arguments: Any) -> None:
+    def ctrl_c_in_step_3(self: DevEvaluation, *arguments: Any) -> None:
         if arguments[-1] == 2:
             signal.raise_signal(signal.SIGINT)
         check(self, *arguments)
 
     with monkeypatch.context() as patched, _ctrl_c_handled():
-        patched.setattr(HeldOut, "on_train_batch_end", ctrl_c_in_step_3)
+        patched.setattr(DevEvaluation, "on_train_batch_end", ctrl_c_in_step_3)
         ran = run(capsys, "train", *LONGER, model, "max_steps=4", f"hydra.run.dir={directory}")
     assert ran.code == 130
     assert ran.err.splitlines()[-1].startswith(

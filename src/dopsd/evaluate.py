@@ -18,11 +18,11 @@ def evaluate(config: DictConfig, directory: Path) -> None:
     """Plan, load, decode and grade each row of `put_together` configs, and leave the report in the directory."""
     from dopsd import job  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
 
-    wanted = job.Wanted.of(config)
-    asked = [job.Asked.of(name, row) for name, row in taken_apart(config).items()]
+    wanted = job.ReportOptions.of(config)
+    asked = [job.EvaluationPlan.of(name, row) for name, row in taken_apart(config).items()]
     asked[0].plan.hardware.join()
     with job.Display() as display:
-        evaluate_row = job.Rows(display=display, directory=directory)
+        evaluate_row = job.RowEvaluator(display=display, directory=directory)
         evaluated = [evaluate_row(row) for row in asked]
     job.leave_report(evaluated, wanted, config=config, device=asked[0].plan.device, directory=directory)
 
@@ -31,7 +31,7 @@ def compare(config: DictConfig, directory: Path) -> None:
     """Compare two evaluations; no model is loaded."""
     from dopsd import job  # noqa: PLC0415
 
-    job.compare(job.Wanted.of(config).compare or [], directory)
+    job.compare(job.ReportOptions.of(config).compare or [], directory)
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="evaluate")

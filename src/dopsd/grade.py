@@ -12,7 +12,14 @@ from dopsd.config.build import build, prepare_top_level
 from dopsd.config.errors import UserError
 from dopsd.entry.command import command
 from dopsd.entry.composing import CONF, refuse_unknown_appended
-from dopsd.evaluation.generations import Graded, Grades, grade_file, is_by_id, is_right, response_of
+from dopsd.evaluation.generations import (
+    GenerationVerdicts,
+    Grades,
+    grade_file,
+    is_by_id,
+    is_right,
+    response_of,
+)
 from dopsd.evaluation.interval import Interval
 from dopsd.setting import setting
 from dopsd.task.grading.graders import GRADER_NAMES, GRADERS, GraderName
@@ -60,13 +67,13 @@ def _percent(share: Interval) -> str:
     return f"{100 * share.accuracy:.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}] of {share.n}"
 
 
-def _disagreement(graded: Graded) -> str:
+def _disagreement(graded: GenerationVerdicts) -> str:
     accepted_by = next(grader for grader, verdict in graded.verdicts.items() if is_right(verdict))
     end = " ".join(response_of(graded.row).partition("<|")[0].split())[-_SHOWN:]
     return f"{graded.row.where}: only {accepted_by} accepts; gold {_gold(graded)}; ... {end}"
 
 
-def _gold(graded: Graded) -> str:
+def _gold(graded: GenerationVerdicts) -> str:
     return str(graded.gold if is_by_id(graded.row) else graded.row.get("ground_truth"))
 
 

@@ -7,7 +7,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dopsd.config.probed import probed
+from dopsd.config.of_a_probe import probed
 from dopsd.entry.command import carried_back, command
 from dopsd.entry.composing import CONF
 
@@ -19,7 +19,7 @@ def probe(config: DictConfig, directory: Path) -> None:
     from dopsd import job  # noqa: PLC0415
 
     plan = job.Plan.of(config)
-    chosen = job.Chosen.of(config)
+    chosen = job.Selection.of(config)
     chosen_probe = job.prepare_probe(config, plan, chosen)
     base = job.Student.load(plan)
     with job.Display() as display:

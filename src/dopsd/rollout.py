@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd.chat import Chat
-from dopsd.diffusion.decoding import Rows, Try
+from dopsd.diffusion.decoding import CanvasRows, Try
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.sampler import BlockSampler, Denoiser
@@ -94,7 +94,7 @@ class Rollout:
         decoding = self.sampler.decoding(denoiser, prompts, chat.special)
         answers: list[dict[int, Answer]] = [{} for _ in draws]
         started = [0] * len(draws)
-        finished: list[Rows] = []
+        finished: list[CanvasRows] = []
 
         def keys_of(tries: Sequence[Try]) -> Int[Tensor, "B"]:
             attempts = torch.tensor([t.attempt for t in tries], device=device)
@@ -122,7 +122,7 @@ class Rollout:
         ]
         places = torch.tensor([answer.place for answer in kept], device=device)
         return RolloutBatch(
-            trajectory=self.sampler.trajectory(Rows.joined(finished)[places], chat.special),
+            trajectory=self.sampler.trajectory(CanvasRows.joined(finished)[places], chat.special),
             keys=keys_of([Try(i) for i in range(len(draws))]),
             responses=[answer.response for answer in kept],
             verdicts=[answer.verdict for answer in kept],

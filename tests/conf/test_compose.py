@@ -137,11 +137,11 @@ DECODING = {"remasking": "margin", "threshold": 0.9, "end_of_text": "last", "cfg
 def test_the_ways_of_decoding_are_keys_of_rollouts_and_of_evaluations(key: str) -> None:
     value = DECODING[key]
     evaluation = Plan.of(composed(f"{key}={value}", "model.init=random", entry="evaluate"))
-    assert getattr(evaluation.greedy, key) == value
+    assert getattr(evaluation.evaluation_sampler, key) == value
     training = Plan.of(composed(f"rollout.sampler.{key}={value}", "model.init=random"))
     assert getattr(training.method.arguments["rollout"].sampler, key) == value
     approximate = key in ("threshold", "cache")  # held-out accuracy is not
-    assert getattr(training.greedy, key) == (None if approximate else value)
+    assert getattr(training.evaluation_sampler, key) == (None if approximate else value)
 
 
 def test_a_large_models_evaluation_has_a_budget() -> None:

@@ -18,7 +18,10 @@ def rows(*overrides: str) -> dict[str, DictConfig]:
 
 def lengths(*overrides: str) -> dict[str, tuple[int, int]]:
     found = rows(*overrides)
-    return {name: (row.greedy.gen_length, row.greedy.denoising_steps) for name, row in found.items()}
+    return {
+        name: (row.evaluation_sampler.gen_length, row.evaluation_sampler.denoising_steps)
+        for name, row in found.items()
+    }
 
 
 def test_lengths_and_their_steps() -> None:
@@ -50,7 +53,8 @@ def test_a_comparison_has_no_rows_and_training_keys_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "value"), [("cache=dual", "dual"), ("threshold=0.9", 0.9), ("greedy.cache=dual", "dual")]
+    ("way", "value"),
+    [("cache=dual", "dual"), ("threshold=0.9", 0.9), ("evaluation_sampler.cache=dual", "dual")],
 )
 def test_each_approximate_row_follows_an_exact_one(way: str, value: object) -> None:
     found = rows(way, "gen_length=[16,32]")
@@ -58,7 +62,10 @@ def test_each_approximate_row_follows_an_exact_one(way: str, value: object) -> N
         f"gen_length={length}{exact}" for length in (16, 32) for exact in ("/decoding=exact", "")
     ]
     for name, row in found.items():
-        assert {row.greedy.cache, row.greedy.threshold} == {None, None if name.endswith("exact") else value}
+        assert {row.evaluation_sampler.cache, row.evaluation_sampler.threshold} == {
+            None,
+            None if name.endswith("exact") else value,
+        }
     assert list(rows(way)) == ["decoding=exact", ""]
     assert list(rows(way, "baseline=there")) == list(rows("remasking=margin")) == [""]
 
@@ -68,4 +75,4 @@ def test_every_key_of_an_evaluation_builds() -> None:
     (row,) = rows(*keys, "model.init=random").values()
     plan = Plan.of(row)
     assert plan.settings.long_prompts == "skip"
-    assert plan.greedy.temperature == 0.5
+    assert plan.evaluation_sampler.temperature == 0.5

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dopsd.config.errors import Interrupted, UserError
+from dopsd.config.errors import Interruption, UserError
 from dopsd.entry.processes import _started, _wait_for_all
 from dopsd.entry.rank import FAILURE, INTERRUPTION, MISTAKE
 
@@ -64,7 +64,7 @@ def test_ctrl_c_reaches_the_ranks(tmp_path: Path) -> None:
     handled = f"signal.signal(signal.SIGINT, lambda *_: ({note}, os._exit(1)))"
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
-        with pytest.raises(Interrupted, match="go on with"):
+        with pytest.raises(Interruption, match="go on with"):
             ranks_that(tmp_path, f"{handled}; os.kill({os.getpid()}, signal.SIGINT)")
     finally:
         signal.signal(signal.SIGINT, before)

@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from dopsd.job.launched import environment, processes_started
+from dopsd.job.launcher import environment, processes_started
 
 ON_TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 TRAINING = (*QUICK, "task.max_number=4", "task.dev=3", "task.test=3", "model.init=random", "seed=1")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import bootstrap
 
 from dopsd.evaluation.bootstrap import bootstrap_mean
-from dopsd.evaluation.paired import Comparison, McNemar
+from dopsd.evaluation.paired import McNemar, PairedComparison
 
 
 @given(st.integers(0, 40), st.integers(0, 40))
@@ -34,7 +34,7 @@ def test_the_bootstrap_is_scipys() -> None:
 def test_second_minus_first_in_whatever_order_the_ids_come() -> None:
     first = {"a": 1.0, "b": 0.0, "c": 0.0, "d": 1.0}
     second = {"d": 1.0, "c": 1.0, "b": 1.0, "a": 0.0}
-    comparison = Comparison.of(first, second)
+    comparison = PairedComparison.of(first, second)
     assert (comparison.n, comparison.first, comparison.second, comparison.difference) == (4, 0.5, 0.75, 0.25)
     assert comparison.low <= 0.25 <= comparison.high
     assert comparison.mcnemar is not None
@@ -43,7 +43,7 @@ def test_second_minus_first_in_whatever_order_the_ids_come() -> None:
 
 
 def test_shares_of_several_samples_have_an_interval_but_no_mcnemar() -> None:
-    comparison = Comparison.of({"a": 0.5, "b": 0.0}, {"a": 1.0, "b": 0.25})
+    comparison = PairedComparison.of({"a": 0.5, "b": 0.0}, {"a": 1.0, "b": 0.25})
     assert comparison.mcnemar is None
     assert comparison.difference == pytest.approx(0.375)
     assert str(comparison) == "+37.5 points [+25.0, +50.0]"
@@ -51,4 +51,4 @@ def test_shares_of_several_samples_have_an_interval_but_no_mcnemar() -> None:
 
 def test_answers_to_other_examples_are_not_compared() -> None:
     with pytest.raises(ValueError, match="1 ids stand only in the first, 2 only in the second, 1 in both"):
-        Comparison.of({"a": 1.0, "b": 1.0}, {"a": 1.0, "c": 0.0, "d": 0.0})
+        PairedComparison.of({"a": 1.0, "b": 1.0}, {"a": 1.0, "c": 0.0, "d": 0.0})

@@ -13,11 +13,11 @@ from subjects import SAMPLER, subject
 
 from dopsd.probes import Drift, Subject
 from dopsd.probes.drift import Way
-from dopsd.probes.drifted import ANOTHER_SEED, EXACT, Drifted, Measured
+from dopsd.probes.drift_finding import ANOTHER_SEED, EXACT, DriftFinding, WayMeasurement
 from dopsd.rollout import Rollout
 
 WAY = Way(threshold=0.3)
-MEASURES = [f.name for f in fields(Measured) if f.name != "seconds"]
+MEASURES = [f.name for f in fields(WayMeasurement) if f.name != "seconds"]
 
 
 def drift(*ways: Way, **options) -> Drift:
@@ -96,16 +96,18 @@ def test_what_the_sampler_itself_approximates_is_left_out_of_the_exact_way():
 
 
 def test_figures_and_table_are_differences_to_exact_sampling():
-    def measured(seconds: float, accepted: list[bool], forwards: float) -> Measured:
+    def measured(seconds: float, accepted: list[bool], forwards: float) -> WayMeasurement:
         share = np.full(4, 0.0 if seconds == 8 else 0.25)
         given = {"differing": share, "reordered": np.full(4, np.nan), "log_probability": -share}
-        return Measured(seconds=seconds, accepted=np.array(accepted), forwards=np.full(4, forwards), **given)
+        return WayMeasurement(
+            seconds=seconds, accepted=np.array(accepted), forwards=np.full(4, forwards), **given
+        )
 
     exact, fast = (
         measured(8.0, [True, True, True, False], 6.0),
         measured(2.0, [True, False, False, False], 3.0),
     )
-    found = Drifted(seed=0, measured={EXACT: exact, "threshold 0.9": fast})
+    found = DriftFinding(seed=0, measured={EXACT: exact, "threshold 0.9": fast})
     figures = found.figures()
     assert figures["asked"] == 4
     way = figures["ways"]["threshold 0.9"]

@@ -14,7 +14,7 @@ from dopsd.distillation.supervision import StudentRanked, TeacherRanked
 from dopsd.distillation.teacher import ARPrefixTeacher, SuffixTeacher
 from dopsd.evaluation.bootstrap import bootstrap_means
 from dopsd.probes import NothingFoundError, Overlap, Subject
-from dopsd.probes.overlapped import Overlapped
+from dopsd.probes.overlap_finding import OverlapFinding
 from dopsd.rollout import Rollout
 
 ROLLOUT = Rollout(sampler=SAMPLER, max_attempts=2)
@@ -113,7 +113,7 @@ def test_without_a_teacher_there_is_nothing_to_do():
 
 def test_means_leave_out_what_is_not_there():
     values = np.array([[1.0, 0.5, np.nan], [0.0, np.nan, np.nan], [np.nan, np.nan, np.nan]])
-    found = Overlapped(top_k=3, asked=4, seed=0, overlaps={"suffix": values})
+    found = OverlapFinding(top_k=3, asked=4, seed=0, overlaps={"suffix": values})
     assert {step: (m.mean, m.n) for step, m in found.by_step["suffix"].items()} == {0: (0.5, 2), 1: (0.5, 1)}
     assert (found.overall["suffix"].mean, found.overall["suffix"].n) == (0.375, 2)
     figures = found.figures()

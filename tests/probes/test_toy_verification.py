@@ -11,11 +11,13 @@ from subjects import GREEDY, SAMPLER, subject
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 from dopsd.probes import Subject, ToyVerification
-from dopsd.probes.verified import Verified
+from dopsd.probes.verification_finding import VerificationFinding
 from dopsd.rollout import Rollout
 
 
-def verified(asked: Subject, *rhos: float, keep_revealed: bool = False, max_attempts: int = 2) -> Verified:
+def verified(
+    asked: Subject, *rhos: float, keep_revealed: bool = False, max_attempts: int = 2
+) -> VerificationFinding:
     rollout = Rollout(sampler=SAMPLER, max_attempts=max_attempts)
     probe = ToyVerification(rollout=rollout, finish=GREEDY, rhos=rhos, keep_revealed=keep_revealed)
     return probe.run(asked)
@@ -92,7 +94,7 @@ def test_the_batch_size_does_not_matter(seed, batch_size):
 
 
 def test_figures_and_table_count_the_prompts():
-    found = Verified(
+    found = VerificationFinding(
         rhos=(0.0, 0.5),
         max_attempts=8,
         has_answer=torch.tensor([True, True, True, False]),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dopsd.evaluation.decode import Evaluation, Sample
 from dopsd.report.page import page
 from dopsd.report.report import report
-from dopsd.report.row import Row, length_histogram
+from dopsd.report.row import ReportRow, length_histogram
 
 SETTINGS = {
     **{"checkpoint": None, "weights": "best", "split": "test", "gen_length": 8, "block_length": 4},
@@ -36,7 +36,7 @@ def page_of(response: str) -> str:
         answer=(3, 4, 5),
         forwards=2,
     )
-    row = Row(
+    row = ReportRow(
         name="",
         title=response,
         evaluation=Evaluation(samples=[sample]),

@@ -18,7 +18,7 @@ class ElsewhereError(Exception):
     """A UserError of a job that a launcher runs in another process: only an Exception finds its way back from there."""
 
 
-class Interrupted(KeyboardInterrupt):
+class Interruption(KeyboardInterrupt):
     """Ctrl-C during a run, with a line that says where its files are and how to go on."""
 
     def __init__(self, message: str):

@@ -12,7 +12,7 @@ from dopsd.config.saved import chosen_arms, key_of, typed_overrides, with_comman
 from dopsd.config.weights import weights_at
 
 _OF_AN_EVALUATION = (
-    "checkpoint weights split samples temperature seed greedy eval_limit eval_batch_size eval_batch_tokens "
+    "checkpoint weights split samples temperature seed evaluation_sampler eval_limit eval_batch_size eval_batch_tokens "
     "long_prompts name trainer paths debug baseline compare html"
 )
 APPROXIMATE = ("threshold", "cache")
@@ -71,7 +71,7 @@ def _rows(
                 _set_length(row, length, overrides)
             parts = (weights.name, f"gen_length={length}" if len(lengths) > 1 else "")
             name = "/".join(filter(None, parts))
-            if row.baseline is None and any(row.greedy[key] is not None for key in APPROXIMATE):
+            if row.baseline is None and any(row.evaluation_sampler[key] is not None for key in APPROXIMATE):
                 yield exact_row_of(name), _exactly(row)
             yield name, row
 
@@ -79,7 +79,7 @@ def _rows(
 def _exactly(row: DictConfig) -> DictConfig:
     exact = copy.deepcopy(row)
     for key in APPROXIMATE:
-        exact[key] = exact.greedy[key] = None
+        exact[key] = exact.evaluation_sampler[key] = None
     return exact
 
 

@@ -30,7 +30,7 @@ class BlockCache:
     def read(
         self,
         tries: Sequence[Try],
-        canvas: Int[Tensor, "B S"],
+        sequence: Int[Tensor, "B S"],
         attention_mask: Bool[Tensor, "B S"] | None,
         *,
         at: Int[Tensor, "B K"],
@@ -53,14 +53,14 @@ class BlockCache:
             everything = len(places) == len(self._kept)
             cache = self._cache if everything else self._cache.rows(torch.tensor(places, device=at.device))
             rows = torch.tensor(known, device=at.device)
-            active = self._active(at[rows], canvas.shape[1])
+            active = self._active(at[rows], sequence.shape[1])
             asked = {"at": at[rows], "readout": readout(known), "cache": cache, "active": active}
-            parts.append(self._denoiser(canvas[rows], mask_of(rows), **asked))
+            parts.append(self._denoiser(sequence[rows], mask_of(rows), **asked))
             caches.append(cache)
         if fresh:
             rows, cache = torch.tensor(fresh, device=at.device), KVCache()
             asked = {"at": at[rows], "readout": readout(fresh), "cache": cache}
-            parts.append(self._denoiser(canvas[rows], mask_of(rows), **asked))
+            parts.append(self._denoiser(sequence[rows], mask_of(rows), **asked))
             caches.append(cache)
         keys = list(row_of)
         self._kept = [keys[row] for row in [*known, *fresh]]

@@ -19,7 +19,7 @@ class Try(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rows:
+class CanvasRows:
     """Partly filled canvases: what is written, at which step it was, the step that is next, the random streams."""
 
     tokens: Int[Tensor, "B L"]
@@ -30,12 +30,12 @@ class Rows:
     def __len__(self) -> int:
         return self.step.shape[0]
 
-    def __getitem__(self, rows: Tensor) -> "Rows":
+    def __getitem__(self, rows: Tensor) -> "CanvasRows":
         """Some of the rows."""
-        return Rows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        return CanvasRows(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @classmethod
-    def joined(cls, parts: Sequence["Rows"]) -> "Rows":
+    def joined(cls, parts: Sequence["CanvasRows"]) -> "CanvasRows":
         """The rows of all parts, in their order."""
         return cls(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(cls)})
 
@@ -76,8 +76,8 @@ class Decoding:
         self,
         prompts: Prompts,
         *,
-        advance: Callable[[Sequence[Try], Sequence[int], Prompts, Rows], Rows],
-        is_done: Callable[[Rows], Bool[Tensor, "B"]],
+        advance: Callable[[Sequence[Try], Sequence[int], Prompts, CanvasRows], CanvasRows],
+        is_done: Callable[[CanvasRows], Bool[Tensor, "B"]],
         fixed_columns: bool,
     ):
         self._prompts, self._advance, self._is_done = prompts, advance, is_done
@@ -93,12 +93,12 @@ class Decoding:
         """Columns of the prompts in flight, padding included."""
         return self._shown.tokens.shape[1] if self._tries else 0
 
-    def enter(self, tries: Sequence[Try], rows: Rows) -> None:
+    def enter(self, tries: Sequence[Try], rows: CanvasRows) -> None:
         """More tries, each with the row that it starts from, before its first step."""
         assert len(tries) == len(rows)
         if tries:
             steps = [*self._steps, *(0 for _ in tries)]
-            rows = Rows.joined([self._rows, rows]) if self._tries else rows
+            rows = CanvasRows.joined([self._rows, rows]) if self._tries else rows
             self._hold([*self._tries, *tries], steps, rows)
 
     def step(self) -> None:
@@ -106,7 +106,7 @@ class Decoding:
         self._rows = self._advance(self._tries, self._steps, self._shown, self._rows)
         self._steps = [step + 1 for step in self._steps]
 
-    def leave(self) -> tuple[list[Try], Rows]:
+    def leave(self) -> tuple[list[Try], CanvasRows]:
         """Takes out the tries that are done."""
         is_done = self._is_done(self._rows).tolist()
         leaving = [row for row, leaves in enumerate(is_done) if leaves]
@@ -128,7 +128,7 @@ class Decoding:
         """Unlike a boolean index, one that nobody waits for."""
         return torch.tensor(rows, dtype=torch.int64, device=self._rows.step.device)
 
-    def _hold(self, tries: list[Try], steps: list[int], rows: Rows) -> None:
+    def _hold(self, tries: list[Try], steps: list[int], rows: CanvasRows) -> None:
         self._tries, self._steps, self._rows = tries, steps, rows
         shown = torch.tensor([t.prompt for t in tries], dtype=torch.int64)
         self._shown = self._prompts.rows(shown) if self._fixed_columns else self._prompts[shown]

@@ -11,7 +11,7 @@ from torch import Tensor
 from dopsd.diffusion.readout import Head, Readout
 
 Denoiser = Callable[..., Any]
-"""`denoiser(canvas, attention_mask, at=columns, readout=read)` returns `read(hidden, head)`: what that makes of the
+"""`denoiser(sequence, attention_mask, at=columns, readout=read)` returns `read(hidden, head)`: what that makes of the
 hidden states at some columns of each row, (B, K, D), and the vocabulary head. `attention_mask` is None where nothing
 is padding.
 
@@ -26,7 +26,7 @@ def guided(denoiser: Denoiser, *, scale: float, mask_id: int, gen_length: int) -
     """
 
     def read_both(
-        canvas: Int[Tensor, "B S"],
+        sequence: Int[Tensor, "B S"],
         attention_mask: Bool[Tensor, "B S"] | None,
         *,
         at: Int[Tensor, "B K"],
@@ -35,9 +35,9 @@ def guided(denoiser: Denoiser, *, scale: float, mask_id: int, gen_length: int) -
         def read(hidden: Float[Tensor, "both K D"], head: Head) -> Any:
             return readout(torch.cat(hidden.chunk(2), -1), _GuidedHead(head, scale))
 
-        without_prompt = canvas.clone()
+        without_prompt = sequence.clone()
         without_prompt[:, :-gen_length] = mask_id
-        both = torch.cat([canvas, without_prompt])
+        both = torch.cat([sequence, without_prompt])
         mask = None if attention_mask is None else attention_mask.repeat(2, 1)
         return denoiser(both, mask, at=at.repeat(2, 1), readout=read)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from dopsd.diffusion.block_cache import BlockCache, CacheScope
 from dopsd.diffusion.choose import columns_of
 from dopsd.diffusion.confidence import forbid
-from dopsd.diffusion.decoding import Decoding, Room, Rows, Try
+from dopsd.diffusion.decoding import CanvasRows, Decoding, Room, Try
 from dopsd.diffusion.denoiser import Denoiser, guided
 from dopsd.diffusion.noise import derive
 from dopsd.diffusion.prompts import Prompts
@@ -123,7 +123,7 @@ class BlockSampler:
                 on_progress(len(tries))
             else:
                 decoding.step()
-        return self.trajectory(Rows.joined(parts), special)[torch.tensor(order).argsort()]
+        return self.trajectory(CanvasRows.joined(parts), special)[torch.tensor(order).argsort()]
 
     def _tokens_of_a_row(self, prompt: int) -> int:
         """In one forward, behind a prompt of so many tokens: guidance has two rows for one."""
@@ -160,7 +160,7 @@ class BlockSampler:
         *,
         given: Int[Tensor, "B L"] | None = None,
         keep_given: bool = True,
-    ) -> Rows:
+    ) -> CanvasRows:
         """Rows before their first step: empty, or with what is given."""
         shape = (len(keys), self.gen_length)
         tokens = torch.full(shape, special.mask_id, device=keys.device)
@@ -168,9 +168,9 @@ class BlockSampler:
         if given is not None:
             tokens = tokens.copy_(given)
             step_map = step_map.masked_fill((given != special.mask_id) & keep_given, GIVEN)
-        return Rows(tokens=tokens, step_map=step_map, step=torch.zeros_like(keys), keys=keys)
+        return CanvasRows(tokens=tokens, step_map=step_map, step=torch.zeros_like(keys), keys=keys)
 
-    def trajectory(self, done: Rows, special: SpecialTokens) -> Trajectory:
+    def trajectory(self, done: CanvasRows, special: SpecialTokens) -> Trajectory:
         """What rows that are done have become: what they did not reach is filled up with end of text."""
         return Trajectory(
             tokens=done.tokens.where(done.step_map != NEVER, special.eos_id),
@@ -188,8 +188,8 @@ class BlockSampler:
         tries: Sequence[Try],
         steps: Sequence[int],
         prompts: Prompts,
-        rows: Rows,
-    ) -> Rows:
+        rows: CanvasRows,
+    ) -> CanvasRows:
         """One denoising step of every row, in its active block."""
         block = self._schedule.active_block(rows)
         columns = block[:, None] * self.block_length + torch.arange(self.block_length, device=block.device)
@@ -210,7 +210,7 @@ class BlockSampler:
             else cache.read(tries, canvas, attention_mask, at=at, readout=readout)
         )
         chosen = self._schedule.chosen(sureness, rows.step, is_open)
-        return Rows(
+        return CanvasRows(
             tokens=rows.tokens.scatter(1, columns, proposal.where(chosen, window)),
             step_map=rows.step_map.scatter(1, columns, rows.step[:, None].where(chosen, times)),
             step=rows.step + 1,
@@ -243,7 +243,7 @@ class BlockSampler:
         found = in_chunks(read, head, hidden.flatten(0, 1)[places], keys.flatten()[places])
         return [each.new_zeros(keys.numel()).index_copy(0, places, each).view_as(keys) for each in found]
 
-    def _is_done(self, special: SpecialTokens, rows: Rows) -> Bool[Tensor, "B"]:
+    def _is_done(self, special: SpecialTokens, rows: CanvasRows) -> Bool[Tensor, "B"]:
         """Rows that have taken all steps, or whose answer is complete: an end token with nothing masked before it."""
         done = self._schedule.is_complete(rows)
         if self.early_exit:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dopsd.diffusion.choose import choose
-from dopsd.diffusion.decoding import Rows
+from dopsd.diffusion.decoding import CanvasRows
 from dopsd.diffusion.trajectory import NEVER
 
 Step = TypeVar("Step", int, Tensor)
@@ -20,7 +20,7 @@ class UnmaskingSchedule(ABC):
     """Blocks are filled left to right; their open positions are those still masked."""
 
     @abstractmethod
-    def active_block(self, rows: Rows) -> Int[Tensor, "B"]:
+    def active_block(self, rows: CanvasRows) -> Int[Tensor, "B"]:
         """The block of each row's next step, counted from 0."""
 
     @abstractmethod
@@ -34,7 +34,7 @@ class UnmaskingSchedule(ABC):
         """The open positions of the active block which take their token."""
 
     @abstractmethod
-    def is_complete(self, rows: Rows) -> Bool[Tensor, "B"]:
+    def is_complete(self, rows: CanvasRows) -> Bool[Tensor, "B"]:
         """Rows that have taken their last step."""
 
 
@@ -51,7 +51,7 @@ class FixedCounts(UnmaskingSchedule):
         """How many positions each step of a block unmasks."""
         return [self._count(step) for step in range(self._steps)]
 
-    def active_block(self, rows: Rows) -> Int[Tensor, "B"]:
+    def active_block(self, rows: CanvasRows) -> Int[Tensor, "B"]:
         """By the number of steps."""
         return rows.step // self._steps
 
@@ -65,7 +65,7 @@ class FixedCounts(UnmaskingSchedule):
         """The surest, as many as the step's count."""
         return choose(sureness, among=is_open, count=self._count(step))
 
-    def is_complete(self, rows: Rows) -> Bool[Tensor, "B"]:
+    def is_complete(self, rows: CanvasRows) -> Bool[Tensor, "B"]:
         """All steps of all blocks."""
         return rows.step == self.denoising_steps
 
@@ -89,7 +89,7 @@ class SureEnough(UnmaskingSchedule):
     threshold: float
     block_length: int
 
-    def active_block(self, rows: Rows) -> Int[Tensor, "B"]:
+    def active_block(self, rows: CanvasRows) -> Int[Tensor, "B"]:
         """The first with something masked."""
         return (rows.step_map == NEVER).to(torch.uint8).argmax(1) // self.block_length
 
@@ -104,6 +104,6 @@ class SureEnough(UnmaskingSchedule):
         surest = choose(sureness, among=is_open, count=torch.ones_like(step))
         return surest | (is_open & (sureness >= self.threshold))
 
-    def is_complete(self, rows: Rows) -> Bool[Tensor, "B"]:
+    def is_complete(self, rows: CanvasRows) -> Bool[Tensor, "B"]:
         """Nothing is masked."""
         return (rows.step_map != NEVER).all(1)

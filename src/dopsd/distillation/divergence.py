@@ -61,7 +61,7 @@ class GeneralizedJSD(Divergence):
         return self.beta * to_teacher + (1 - self.beta) * to_student
 
 
-class Comparison(NamedTuple):
+class PositionLosses(NamedTuple):
     """The clipped divergence that is trained on, and what to log beside it, for each supervised position."""
 
     loss: Float[Tensor, "*shape"]
@@ -79,7 +79,7 @@ class Objective:
     vocab_top_k: Annotated[int, Field(ge=1)] | None = None
     overlap_top_k: Annotated[int, Field(ge=1)] = 20
 
-    def compare(self, student_logits: Entries, teacher_logits: Entries) -> Comparison:
+    def compare(self, student_logits: Entries, teacher_logits: Entries) -> PositionLosses:
         """The loss has a gradient in the student's logits; everything else is detached."""
         log_student = student_logits.float().log_softmax(-1)
         log_teacher = teacher_logits.detach().float().log_softmax(-1)
@@ -92,7 +92,7 @@ class Objective:
         entries = self.divergence.contributions(
             log_student, log_teacher, nonnegative=self.clip.wants_nonnegative
         )
-        return Comparison(
+        return PositionLosses(
             loss=self.clip.total(entries),
             divergence=entries.detach().sum(-1),
             top_k_overlap=overlap,

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dopsd import ranks
 from dopsd.config.errors import UserError
-from dopsd.config.probed import probed
+from dopsd.config.of_a_probe import probed
 from dopsd.config.rows import rows_of
 from dopsd.config.saved import planned, typed_overrides
 from dopsd.entry.composing import explain, refuse_unknown_appended
@@ -79,7 +79,7 @@ def _explained(config_name: str) -> Iterator[None]:
 
 
 def _check(config: DictConfig, config_name: str, *, is_here: bool = True) -> "Hardware | None":
-    from dopsd.job import Chosen, Plan, prepare_probe  # noqa: PLC0415  (heavy; --help and a misspelt key need none)
+    from dopsd.job import Plan, Selection, prepare_probe  # noqa: PLC0415  (heavy; --help and a misspelt key need none)
 
     refuse_unknown_appended(config, typed_overrides(config.hydra), config_name)
     match config_name:
@@ -91,7 +91,7 @@ def _check(config: DictConfig, config_name: str, *, is_here: bool = True) -> "Ha
             asked = [planned(config, config.hydra)]
     plans = [Plan.of(each, is_here=is_here) for each in asked]
     if config_name == "probe":
-        prepare_probe(asked[0], plans[0], Chosen.of(asked[0]))
+        prepare_probe(asked[0], plans[0], Selection.of(asked[0]))
     return plans[0].hardware if plans else None
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from dopsd.config.errors import EXIT_CODE, ElsewhereError, Interrupted, UserError
+from dopsd.config.errors import EXIT_CODE, ElsewhereError, Interruption, UserError
 from dopsd.entry import before
 from dopsd.entry.composing import explain, refuse_what_hydra_cannot_explain
 
@@ -36,7 +36,7 @@ def command(entry: Callable[[], None], config_name: str) -> None:
         _exit(explain(error, sys.argv[1:], config_name), EXIT_CODE)
     except KeyboardInterrupt as interrupt:
         before.remove_what_is_empty()
-        _exit(interrupt.message if isinstance(interrupt, Interrupted) else "interrupted", _INTERRUPTED)
+        _exit(interrupt.message if isinstance(interrupt, Interruption) else "interrupted", _INTERRUPTED)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from dopsd.config.build import required
-from dopsd.config.errors import Interrupted, UserError
+from dopsd.config.errors import Interruption, UserError
 from dopsd.entry.rank import CONFIG, FAILURE, INTERRUPTION, MISTAKE
 
 _POLL_S = 0.1
@@ -22,7 +22,7 @@ _GRACE_S = 5.0  # for the others to end by themselves
 
 
 def on_every_process(job: Callable[[DictConfig, Path], None], config: DictConfig, directory: Path) -> None:
-    """Calls `job`, which is `dopsd.NAME.NAME`, here or in processes of its own; raises UserError and Interrupted.
+    """Calls `job`, which is `dopsd.NAME.NAME`, here or in processes of its own; raises UserError and Interruption.
 
     Lightning would start the other ranks by repeating the command, and with it a whole sweep.
     """
@@ -68,7 +68,7 @@ def _wait_for_all(ranks: list[subprocess.Popen], notes: Path) -> None:
             rank.send_signal(signal.SIGINT)
         _give_time(ranks)
         note = notes / INTERRUPTION
-        raise Interrupted(note.read_text() if note.exists() else "interrupted") from None
+        raise Interruption(note.read_text() if note.exists() else "interrupted") from None
     failed = {number: rank.returncode for number, rank in enumerate(ranks) if rank.returncode}
     if failed:
         _give_time(ranks)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from dopsd.config.errors import Interrupted, UserError
+from dopsd.config.errors import Interruption, UserError
 
 CONFIG, MISTAKE, INTERRUPTION, FAILURE = "config.yaml", "mistake", "interruption", "failure"
 
@@ -27,7 +27,7 @@ def main(name: str, directory: Path, notes: Path) -> int:
             getattr(import_module(f"dopsd.{name}"), name)(config, directory)
     except UserError as error:
         return _note(notes / MISTAKE, error.message)
-    except Interrupted as interrupt:
+    except Interruption as interrupt:
         return _note(notes / INTERRUPTION, interrupt.message)
     except BaseException:
         return _note(notes / FAILURE, f"rank {os.environ['LOCAL_RANK']}: {traceback.format_exc()}")

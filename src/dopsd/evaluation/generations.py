@@ -10,15 +10,15 @@ from dopsd.task.grading.gold import GoldError
 from dopsd.task.grading.graders import GRADER_NAMES, GRADERS, GraderName
 from dopsd.task.grading.sudoku import SudokuGold, constant_digit_accuracy
 from dopsd.task.source.files import read_rows
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 from dopsd.task.task import SPLITS, Task, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class Graded:
+class GenerationVerdicts:
     """One row with the verdicts of both graders; without a readable gold answer there is none."""
 
-    row: Row
+    row: Record
     gold: Any = None
     verdicts: dict[GraderName, Verdict]
     problem: str = ""
@@ -29,20 +29,20 @@ class Grades:
     """All rows of a file."""
 
     task: str
-    rows: Sequence[Graded]
+    rows: Sequence[GenerationVerdicts]
 
     @property
-    def readable(self) -> list[Graded]:
+    def readable(self) -> list[GenerationVerdicts]:
         """The rows with a gold answer."""
         return [graded for graded in self.rows if not graded.problem]
 
     @property
-    def unreadable(self) -> list[Graded]:
+    def unreadable(self) -> list[GenerationVerdicts]:
         """The rows whose gold answer cannot be read: the field counts them as wrong, we leave them out."""
         return [graded for graded in self.rows if graded.problem]
 
     @property
-    def disagreements(self) -> list[Graded]:
+    def disagreements(self) -> list[GenerationVerdicts]:
         """The rows that one grader accepts and the other does not (for Sudoku: solved or not)."""
         return [
             graded for graded in self.readable if len({is_right(v) for v in graded.verdicts.values()}) > 1
@@ -89,17 +89,17 @@ def grade_file(task: str, file: Path, open_task: Callable[[], Task]) -> Grades:
     return grades
 
 
-def is_by_id(row: Row) -> bool:
+def is_by_id(row: Record) -> bool:
     """Whether the gold answer of a row is to be looked up in the task."""
     return "ground_truth" not in row.values and "id" in row.values
 
 
-def response_of(row: Row) -> Any:
+def response_of(row: Record) -> Any:
     """What was generated."""
     return row.get("generation", "response")
 
 
-def _golds_by_id(rows: Sequence[Row], task: Task) -> dict[str, Any]:
+def _golds_by_id(rows: Sequence[Record], task: Task) -> dict[str, Any]:
     """The gold answers of the splits that the ids name; raises ValueError where an id is not there."""
     ids = {str(row.get("id")): row for row in rows}
     named = {identity.split("/")[1] for identity in ids if identity.count("/") > 1}
@@ -113,7 +113,7 @@ def _golds_by_id(rows: Sequence[Row], task: Task) -> dict[str, Any]:
     return golds
 
 
-def _graded(task: str, row: Row, golds: Mapping[str, Any] | None) -> Graded:
+def _graded(task: str, row: Record, golds: Mapping[str, Any] | None) -> GenerationVerdicts:
     graders = GRADERS[task]
     try:
         if golds is not None:
@@ -121,11 +121,11 @@ def _graded(task: str, row: Row, golds: Mapping[str, Any] | None) -> Graded:
         else:
             gold = graders.gold({name: row.get(name) for name in ("question", "ground_truth")})
     except GoldError as error:
-        return Graded(row=row, verdicts={}, problem=f"{row.where}: {error}")
+        return GenerationVerdicts(row=row, verdicts={}, problem=f"{row.where}: {error}")
     verdicts: dict[GraderName, Verdict] = {
         grader: graders.verdict(grader, gold, response_of(row)) for grader in GRADER_NAMES
     }
-    return Graded(row=row, gold=gold, verdicts=verdicts)
+    return GenerationVerdicts(row=row, gold=gold, verdicts=verdicts)
 
 
 def is_right(verdict: Verdict) -> bool:

@@ -30,7 +30,7 @@ class McNemar:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class PairedComparison:
     """Second minus first: the difference of accuracies with its 95 % interval, and McNemar's test.
 
     `mcnemar` is None where a problem has several samples: its outcomes are then no longer right or wrong.
@@ -45,7 +45,7 @@ class Comparison:
     mcnemar: McNemar | None
 
     @classmethod
-    def of(cls, first: Mapping[str, float], second: Mapping[str, float]) -> "Comparison":
+    def of(cls, first: Mapping[str, float], second: Mapping[str, float]) -> "PairedComparison":
         """From the share of right samples of each problem, by id; raises ValueError unless the ids are the same."""
         if first.keys() != second.keys():
             raise ValueError(

@@ -3,34 +3,34 @@
 import logging
 import warnings
 
-from dopsd.job.chosen import Chosen
 from dopsd.job.curve import draw_curve
 from dopsd.job.display import Display
-from dopsd.job.evaluating import Asked, Rows
+from dopsd.job.evaluating import EvaluationPlan, RowEvaluator
 from dopsd.job.examiner import Examiner
-from dopsd.job.fitting import Fitted, fit
+from dopsd.job.fitting import TrainingResult, fit
 from dopsd.job.hardware import Hardware
 from dopsd.job.plan import Plan
 from dopsd.job.probing import circumstances, prepare_probe, run_probe
-from dopsd.job.reporting import Wanted, compare, leave_report
+from dopsd.job.reporting import ReportOptions, compare, leave_report
 from dopsd.job.run_directory import RunDirectory
+from dopsd.job.selection import Selection
 from dopsd.job.short_of_memory import memory_explained
 from dopsd.job.student import Student
-from dopsd.job.summary import Tested, summarise, test_weights, title_of, versions
+from dopsd.job.summary import WeightsAccuracy, summarise, test_weights, title_of, versions
 
 __all__ = [
-    "Asked",
-    "Chosen",
     "Display",
+    "EvaluationPlan",
     "Examiner",
-    "Fitted",
     "Hardware",
     "Plan",
-    "Rows",
+    "ReportOptions",
+    "RowEvaluator",
     "RunDirectory",
+    "Selection",
     "Student",
-    "Tested",
-    "Wanted",
+    "TrainingResult",
+    "WeightsAccuracy",
     "circumstances",
     "compare",
     "draw_curve",

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dopsd import ranks
-from dopsd.callbacks.held_out import Checked
+from dopsd.callbacks.dev_evaluation import DevAccuracy
 from dopsd.evaluation.interval import Interval
 from dopsd.figure import entitle, plain
 from dopsd.job.metrics_file import read_metrics
@@ -16,7 +16,7 @@ from dopsd.job.run_directory import RunDirectory
 _ACCURACY, _LOSS, _QUIET = "#1f5fa8", "#8a5a00", "#777777"
 
 
-def draw_curve(run: RunDirectory, *, title: str, history: Sequence[Checked], base: Interval) -> None:
+def draw_curve(run: RunDirectory, *, title: str, history: Sequence[DevAccuracy], base: Interval) -> None:
     """Dev accuracy above, the loss of metrics.csv below."""
     if not ranks.is_first():
         return
@@ -32,7 +32,7 @@ def draw_curve(run: RunDirectory, *, title: str, history: Sequence[Checked], bas
     figure.savefig(run.curve, dpi=150, format="png")
 
 
-def _draw_accuracy(axes: Axes, history: Sequence[Checked], base: Interval) -> None:
+def _draw_accuracy(axes: Axes, history: Sequence[DevAccuracy], base: Interval) -> None:
     steps = [checked.step for checked in history]
     accuracies = [checked.accuracy for checked in history]
     axes.fill_between(

@@ -12,17 +12,17 @@ from dopsd.config.errors import UserError
 from dopsd.config.rows import EXACT, READ_BY_EVALUATION, exact_row_of
 from dopsd.config.saved import key_of, read_saved, written_out
 from dopsd.evaluation.decode import Evaluation
-from dopsd.evaluation.paired import Comparison
-from dopsd.job.chosen import ChosenSamples
+from dopsd.evaluation.paired import PairedComparison
 from dopsd.job.context import fitting_examples
 from dopsd.job.display import Display
 from dopsd.job.examiner import Examiner
 from dopsd.job.plan import Plan, approximations
 from dopsd.job.reporting import reading
 from dopsd.job.run_directory import RunDirectory
+from dopsd.job.selection import SampleSelection
 from dopsd.job.student import Student
 from dopsd.report.manifest import fingerprint
-from dopsd.report.row import BatchEffect, Repetition, Row
+from dopsd.report.row import BatchEffect, Repetition, ReportRow
 from dopsd.task import Example
 
 _ONE_AT_A_TIME = 16  # examples that show what the batch does to rounding
@@ -30,20 +30,20 @@ _NOT_SETTINGS = ("seed", "name", "paths", "hydra", "resume")  # of a training th
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class EvaluationPlan:
     """One row that is wanted, with the baseline's share of correct answers to each example."""
 
     name: str
     config: DictConfig
     plan: Plan
-    chosen: ChosenSamples
+    chosen: SampleSelection
     examples: Sequence[Example]
     baseline: Mapping[str, float] | None
 
     @classmethod
-    def of(cls, name: str, config: DictConfig) -> "Asked":
+    def of(cls, name: str, config: DictConfig) -> "EvaluationPlan":
         """Raises UserError for what cannot be evaluated, or not be compared: no weights are read for it."""
-        plan, chosen = Plan.of(config), ChosenSamples.of(config)
+        plan, chosen = Plan.of(config), SampleSelection.of(config)
         asked = cls(
             name=name,
             config=config,
@@ -58,43 +58,43 @@ class Asked:
     @property
     def title(self) -> str:
         """Whose answers they are, and how they are approximated; the length has a column of its own."""
-        untold = ("", EXACT, f"gen_length={self.plan.greedy.gen_length}")
+        untold = ("", EXACT, f"gen_length={self.plan.evaluation_sampler.gen_length}")
         whose = "/".join(part for part in self.name.split("/") if part not in untold)
         return ", ".join([whose or self.chosen.title, *self._how])
 
     @property
     def _how(self) -> list[str]:
-        return ["exact"] if self.name.endswith(EXACT) else approximations(self.plan.greedy)
+        return ["exact"] if self.name.endswith(EXACT) else approximations(self.plan.evaluation_sampler)
 
-    def compared(self, shares: Mapping[str, float]) -> Comparison | None:
+    def compared(self, shares: Mapping[str, float]) -> PairedComparison | None:
         """The baseline and these shares of correct answers; raises UserError unless the ids are the same."""
         if self.baseline is None:
             return None
         try:
-            return Comparison.of(self.baseline, shares)
+            return PairedComparison.of(self.baseline, shares)
         except ValueError as error:
             raise UserError(f"baseline={self.config.baseline}: {error}") from error
 
 
-class Rows:
+class RowEvaluator:
     """Evaluates what was asked for, one row after the other; exact decoding comes before what it is compared with."""
 
     def __init__(self, *, display: Display, directory: Path) -> None:
         self._display, self._directory = display, directory
         self._student: Student | None = None
-        self._evaluated: dict[str, Row] = {}
+        self._evaluated: dict[str, ReportRow] = {}
 
-    def __call__(self, asked: Asked) -> Row:
+    def __call__(self, asked: EvaluationPlan) -> ReportRow:
         """Load what is not there yet, decode, grade, and leave the config and the samples in the row's directory."""
         run = RunDirectory.open(self._directory / asked.name, asked.config)
         student = self._with_weights(asked)
         examiner = Examiner(plan=asked.plan, display=self._display)
         started = time.perf_counter()
-        title = f"{asked.title}, {asked.chosen.split}, gen_length={asked.plan.greedy.gen_length}"
+        title = f"{asked.title}, {asked.chosen.split}, gen_length={asked.plan.evaluation_sampler.gen_length}"
         evaluation = examiner(student, asked.chosen.split, title, samples=asked.chosen.samples)
         seconds = time.perf_counter() - started
         run.write_samples(evaluation.samples)
-        row = Row(
+        row = ReportRow(
             name=asked.name,
             title=asked.title,
             evaluation=evaluation,
@@ -112,7 +112,7 @@ class Rows:
         self._evaluated[asked.name] = row
         return row
 
-    def _with_weights(self, asked: Asked) -> Student:
+    def _with_weights(self, asked: EvaluationPlan) -> Student:
         loaded, plan = self._student, asked.plan
         if loaded is None or _network_of(loaded.plan) != _network_of(plan):
             loaded = Student.load(plan)
@@ -122,7 +122,7 @@ class Rows:
 
 
 def _batch_effect(
-    asked: Asked, examiner: Examiner, student: Student, evaluation: Evaluation, title: str
+    asked: EvaluationPlan, examiner: Examiner, student: Student, evaluation: Evaluation, title: str
 ) -> BatchEffect | None:
     """None in float32, where the answers are the same whatever the batch."""
     dtype = asked.plan.model.arguments["dtype"]
@@ -153,11 +153,16 @@ def _settings(config: DictConfig) -> dict[str, Any]:
     return {key: whole[key] for key in READ_BY_EVALUATION if key in whole}
 
 
-def _repetition(asked: Asked) -> Repetition | None:
+def _repetition(asked: EvaluationPlan) -> Repetition | None:
     """Which seed of which training and evaluation this is; None for a model as it is."""
     if asked.chosen.checkpoint is None:
         return None
     saved = read_saved(Path(asked.chosen.checkpoint), "checkpoint")
     typed = sorted(o for o in saved.command.overrides if key_of(o).partition(".")[0] not in _NOT_SETTINGS)
-    settings = (dict(saved.command.arms), typed, replace(asked.chosen, checkpoint=None), asked.plan.greedy)
+    settings = (
+        dict(saved.command.arms),
+        typed,
+        replace(asked.chosen, checkpoint=None),
+        asked.plan.evaluation_sampler,
+    )
     return Repetition(of=repr(settings), seed=saved.seed)

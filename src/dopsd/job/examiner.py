@@ -54,7 +54,7 @@ class Examiner:
                 task=self.plan.task,
                 examples=mine,
                 chat=student.chat,
-                sampler=self.plan.greedy,
+                sampler=self.plan.evaluation_sampler,
                 batch_size=batch_size,
                 batch_tokens=self.plan.settings.eval_batch_tokens,
                 attempts=samples,

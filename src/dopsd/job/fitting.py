@@ -8,7 +8,7 @@ from lightning.pytorch.loggers.logger import Logger
 from omegaconf import DictConfig, OmegaConf
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from dopsd.callbacks.held_out import Checked, HeldOut
+from dopsd.callbacks.dev_evaluation import DevAccuracy, DevEvaluation
 from dopsd.callbacks.measures import Measures
 from dopsd.callbacks.resume_point import ResumePoint
 from dopsd.callbacks.training_bar import TrainingBar
@@ -24,12 +24,12 @@ from dopsd.stream import TrainingStream
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fitted:
+class TrainingResult:
     """What training leaves besides the weights."""
 
     optimizer_steps: int
     last_step: int
-    history: Sequence[Checked]
+    history: Sequence[DevAccuracy]
     best_step: int
     measures: Measures
 
@@ -42,7 +42,7 @@ def fit(
     *,
     config: DictConfig,
     started: float,
-) -> Fitted:
+) -> TrainingResult:
     """Trains the student in place, from the run's resume point where it has one."""
     plan = student.plan
     settings = plan.settings
@@ -50,7 +50,7 @@ def fit(
     resume_point = ResumePoint(run.resume_point, every=settings.eval_every, last=settings.max_steps)
     with examiner.display.bar("training", settings.max_steps) as advance:
         bar = TrainingBar(advance)
-        held_out = HeldOut(
+        held_out = DevEvaluation(
             evaluate_dev=lambda: examiner(student, "dev", f"dev, step {bar.step}"),
             every=settings.eval_every,
             best_directory=run.weights("best"),
@@ -61,7 +61,7 @@ def fit(
         _run(trainer, method, _loader(plan), run)
     close(trainer.loggers)
     student.network.to(plan.device)  # Lightning takes it back to the CPU
-    return Fitted(
+    return TrainingResult(
         optimizer_steps=trainer.global_step,
         last_step=held_out.history[-1].step,
         history=held_out.history,

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from dopsd.config.build import Recipe, typed_key
 from dopsd.config.errors import UserError
-from dopsd.job.launched import environment, processes_started
+from dopsd.job.launcher import environment, processes_started
 from dopsd.model import divided, whole
 
 _ON_ANY_CPU = 2  # processes, so that several can be tried on one core

@@ -16,7 +16,7 @@ from dopsd.config.errors import UserError
 from dopsd.config.rows import APPROXIMATE
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
-from dopsd.job.launched import environment
+from dopsd.job.launcher import environment
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
 from dopsd.model.options import check_options
@@ -47,7 +47,7 @@ class Plan:
 
     settings: Settings
     task: Task
-    greedy: BlockSampler
+    evaluation_sampler: BlockSampler
     model: Recipe
     lora: Recipe | None
     method: Recipe
@@ -62,7 +62,7 @@ class Plan:
         plan = cls(
             settings=prepare_top_level(config, Settings)(),
             task=build(config, "task"),
-            greedy=build(config, "greedy"),
+            evaluation_sampler=build(config, "evaluation_sampler"),
             model=required(config, "model"),
             lora=prepare(config, "lora"),
             method=required(config, "method"),

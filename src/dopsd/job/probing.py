@@ -6,16 +6,16 @@ from omegaconf import DictConfig
 
 from dopsd.config.build import build
 from dopsd.config.errors import UserError
-from dopsd.job.chosen import Chosen
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
+from dopsd.job.selection import Selection
 from dopsd.job.student import Student
 from dopsd.memory import needing
 from dopsd.model import dropout_off, initial_network
 from dopsd.probes import Finding, NothingFoundError, Probe, Subject
 
 
-def prepare_probe(config: DictConfig, plan: Plan, chosen: Chosen) -> Probe:
+def prepare_probe(config: DictConfig, plan: Plan, chosen: Selection) -> Probe:
     """Raises UserError for a wrong setting, or where a teacher needs reference solutions and there are none."""
     probe: Probe = build(config, "probe")
     if probe.reads_solutions and plan.task.examples(chosen.split)[0].solution is None:
@@ -26,7 +26,7 @@ def prepare_probe(config: DictConfig, plan: Plan, chosen: Chosen) -> Probe:
     return probe
 
 
-def run_probe(probe: Probe, base: Student, chosen: Chosen, display: Display) -> Finding:
+def run_probe(probe: Probe, base: Student, chosen: Selection, display: Display) -> Finding:
     """Probes the chosen weights; `base` has those before training. Raises UserError where nothing can be measured."""
     settings = base.plan.settings
     untrained = initial_network(base.network)
@@ -55,7 +55,7 @@ def run_probe(probe: Probe, base: Student, chosen: Chosen, display: Display) -> 
             raise UserError(f"split={chosen.split}: {error}") from error
 
 
-def circumstances(config: DictConfig, chosen: Chosen) -> dict[str, Any]:
+def circumstances(config: DictConfig, chosen: Selection) -> dict[str, Any]:
     """What was looked at, and with which settings."""
     return {
         "task": config.command.arms.task,

@@ -14,20 +14,20 @@ from rich.text import Text
 from dopsd import ranks
 from dopsd.config.build import prepare_top_level
 from dopsd.config.errors import UserError
-from dopsd.evaluation.paired import Comparison
+from dopsd.evaluation.paired import PairedComparison
 from dopsd.job.run_directory import RunDirectory
 from dopsd.report.answers import read_shares
 from dopsd.report.manifest import manifest
 from dopsd.report.page import page
 from dopsd.report.report import header, lines, notes, report
-from dopsd.report.row import Row
+from dopsd.report.row import ReportRow
 from dopsd.setting import setting
 
 _WIDTH = 160  # characters, where the output is no terminal
 
 
 @setting
-class Wanted:
+class ReportOptions:
     """Which reports are wanted; raises ValueError."""
 
     html: bool | str
@@ -39,7 +39,7 @@ class Wanted:
             raise ValueError(f"compare=[{','.join(self.compare)}] must be two evaluations, [A,B]")
 
     @classmethod
-    def of(cls, config: DictConfig) -> "Wanted":
+    def of(cls, config: DictConfig) -> "ReportOptions":
         """Raises UserError for a wrong value."""
         return prepare_top_level(config, cls)()
 
@@ -56,7 +56,7 @@ def compare(paths: Sequence[str], directory: Path) -> None:
     """Two evaluations of the same examples: second minus first, in the terminal and in comparison.json."""
     first, second = (reading("compare", Path(path)) for path in paths)
     try:
-        comparison = Comparison.of(first, second)
+        comparison = PairedComparison.of(first, second)
     except ValueError as error:
         raise UserError(f"compare=[{','.join(paths)}]: {error}") from error
     content = {"first": paths[0], "second": paths[1], "comparison": asdict(comparison)}
@@ -70,7 +70,12 @@ def compare(paths: Sequence[str], directory: Path) -> None:
 
 
 def leave_report(
-    rows: Sequence[Row], wanted: Wanted, *, config: DictConfig, device: torch.device, directory: Path
+    rows: Sequence[ReportRow],
+    wanted: ReportOptions,
+    *,
+    config: DictConfig,
+    device: torch.device,
+    directory: Path,
 ) -> None:
     """evaluation.json, the table, and the page where it is wanted; `config` is that of any row."""
     made_with = manifest(device, dtype=config.model.dtype, attention=config.model.attention)

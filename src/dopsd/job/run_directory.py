@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dopsd import ranks
-from dopsd.config.errors import Interrupted, UserError
+from dopsd.config.errors import Interruption, UserError
 from dopsd.config.saved import CONFIG, RESUME_POINT, WEIGHTS, written_out
 from dopsd.evaluation.decode import Sample
 from dopsd.evaluation.interval import Interval
@@ -83,7 +83,7 @@ class RunDirectory:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Ctrl-C inside raises Interrupted, which says where the files are and how to go on."""
+        """Ctrl-C inside raises Interruption, which says where the files are and how to go on."""
         try:
             yield
         except KeyboardInterrupt:
@@ -91,4 +91,4 @@ class RunDirectory:
                 how = f"go on with: python -m dopsd.train resume={self.path}"
             else:
                 how = "it had not reached its first resume point"
-            raise Interrupted(f"interrupted; the run's files are in {self.path}; {how}") from None
+            raise Interruption(f"interrupted; the run's files are in {self.path}; {how}") from None

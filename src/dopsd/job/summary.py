@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from dopsd import ranks
 from dopsd.evaluation.interval import Interval
 from dopsd.job.examiner import Examiner
-from dopsd.job.fitting import Fitted
+from dopsd.job.fitting import TrainingResult
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.student import Student
 from dopsd.memory import peak_memory_gb
@@ -17,7 +17,7 @@ from dopsd.report.manifest import versions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class WeightsAccuracy:
     """The test accuracy of the weights after a training step."""
 
     step: int
@@ -29,25 +29,30 @@ class Tested:
 
 
 def test_weights(
-    student: Student, run: RunDirectory, examiner: Examiner, *, base: Interval, fitted: Fitted
-) -> tuple[Tested, Tested]:
+    student: Student, run: RunDirectory, examiner: Examiner, *, base: Interval, fitted: TrainingResult
+) -> tuple[WeightsAccuracy, WeightsAccuracy]:
     """The best weights (chosen on dev) and the final ones, each scored on test; final weights and samples are saved."""
     student.save(run.weights("final"))
     last = fitted.last_step
     evaluation = examiner(student, "test", f"final (step {last}), test")
     run.write_samples(evaluation.samples)
-    final = Tested(step=last, accuracy=evaluation.accuracy)
+    final = WeightsAccuracy(step=last, accuracy=evaluation.accuracy)
     if fitted.best_step == last:
         return final, final
     if fitted.best_step == 0:
-        return Tested(step=0, accuracy=base), final
+        return WeightsAccuracy(step=0, accuracy=base), final
     best = student.with_weights(run.weights("best"))
     evaluation = examiner(best, "test", f"best (step {fitted.best_step}), test")
-    return Tested(step=fitted.best_step, accuracy=evaluation.accuracy), final
+    return WeightsAccuracy(step=fitted.best_step, accuracy=evaluation.accuracy), final
 
 
 def summarise(
-    config: DictConfig, *, base: Interval, best: Tested, final: Tested, fitted: Fitted
+    config: DictConfig,
+    *,
+    base: Interval,
+    best: WeightsAccuracy,
+    final: WeightsAccuracy,
+    fitted: TrainingResult,
 ) -> dict[str, Any]:
     """What summary.json holds; accuracies are on the test split, `best` was chosen on dev."""
     arms: Mapping[str, str | None] = config.command.arms

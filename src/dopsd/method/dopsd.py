@@ -13,7 +13,7 @@ from torch import Tensor
 from dopsd import ranks
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import VisitedStates
-from dopsd.distillation.divergence import Comparison, Objective
+from dopsd.distillation.divergence import Objective, PositionLosses
 from dopsd.distillation.state_sample import times_counted
 from dopsd.distillation.supervision import Supervision
 from dopsd.distillation.targets import Targets
@@ -197,14 +197,14 @@ class DOPSD(Method):
 
     def _compare(
         self, states: VisitedStates, view: TeacherView, prompts: Prompts
-    ) -> tuple[Comparison, Bool[Tensor, "S K"]]:
+    ) -> tuple[PositionLosses, Bool[Tensor, "S K"]]:
         """Teacher, then student, at the supervised positions of each state; the second value marks real positions."""
         lend = self.teacher_weights.network
         with self.clock("teacher"), torch.no_grad(), dropout_off(self.network), lend() as teacher:
             targets = Targets.of(teacher, states, view, self.supervision)
         with self.clock("student"):
             compared = targets.compared_with(self.network, prompts, states.canvas, self.objective.compare)
-            return Comparison(*compared), targets.is_real
+            return PositionLosses(*compared), targets.is_real
 
     def _log_rollout(self, rollout: RolloutBatch) -> None:
         length = rollout.trajectory.lengths(self.chat.special.end_ids)

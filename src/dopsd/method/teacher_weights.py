@@ -49,7 +49,7 @@ class FixedWeights(TeacherWeights):
 
     def attach(self, student: nn.Module) -> AttachedWeights:
         """Copies the student only where it has no adapter."""
-        return _Lent(initial_network(student))
+        return _SharedWeights(initial_network(student))
 
 
 @setting
@@ -63,7 +63,7 @@ class LiveWeights(TeacherWeights):
         def live() -> Iterator[nn.Module]:
             yield student
 
-        return _Lent(live)
+        return _SharedWeights(live)
 
 
 @setting
@@ -74,10 +74,10 @@ class EMAWeights(TeacherWeights):
 
     def attach(self, student: nn.Module) -> AttachedWeights:
         """Copies the trained weights."""
-        return _Averaged(student, self.decay)
+        return _AverageWeights(student, self.decay)
 
 
-class _Lent(AttachedWeights):
+class _SharedWeights(AttachedWeights):
     def __init__(self, lend: Callable[[], AbstractContextManager[nn.Module]]):
         self._lend = lend
 
@@ -85,7 +85,7 @@ class _Lent(AttachedWeights):
         return self._lend()
 
 
-class _Averaged(AttachedWeights):
+class _AverageWeights(AttachedWeights):
     def __init__(self, student: nn.Module, decay: float):
         self._student, self._decay = student, decay
         self._average = {

@@ -20,12 +20,12 @@ GRAPHS_OF_ALL_MODELS = 1024
 
 
 class MaskedDiffusionLM(PreTrainedModel):
-    """A masked diffusion language model: logits for any positions of a partly masked canvas."""
+    """A masked diffusion language model: logits for any positions of a partly masked sequence."""
 
     config_class = LLaDAConfig
     config: LLaDAConfig
     base_model_prefix = "model"
-    main_input_name = "canvas"
+    main_input_name = "sequence"
     supports_gradient_checkpointing = True
     _no_split_modules = ["DecoderLayer"]  # noqa: RUF012
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012
@@ -43,7 +43,7 @@ class MaskedDiffusionLM(PreTrainedModel):
 
     def forward(
         self,
-        canvas: Int[Tensor, "B S"],
+        sequence: Int[Tensor, "B S"],
         attention_mask: Bool[Tensor, "B S"] | Int[Tensor, "B S"] | None = None,
         at: Int[Tensor, "B K"] | None = None,
         readout: Callable[[Float[Tensor, "B _ D"], nn.Module], Any] | None = None,
@@ -61,7 +61,7 @@ class MaskedDiffusionLM(PreTrainedModel):
         """
         is_low = self.dtype in (torch.bfloat16, torch.float16)
         with torch.autocast(self.device.type, self.dtype if is_low else None, enabled=is_low):
-            hidden = self.model(canvas, attention_mask, at, cache, active)
+            hidden = self.model(sequence, attention_mask, at, cache, active)
         return self.lm_head(hidden) if readout is None else readout(hidden, self.lm_head)
 
     @property
@@ -120,7 +120,7 @@ class Backbone(nn.Module):
 
     def forward(
         self,
-        canvas: Int[Tensor, "B S"],
+        sequence: Int[Tensor, "B S"],
         attention_mask: Tensor | None,
         at: Int[Tensor, "B K"] | None,
         cache: KVCache | None,
@@ -131,12 +131,15 @@ class Backbone(nn.Module):
         The last layer needs keys and values of every column, but queries only where hidden states are wanted.
         """
         is_real = None if attention_mask is None else attention_mask.bool()
-        positions = _positions(canvas, is_real)
+        positions = _positions(sequence, is_real)
         wanted = at
         if active is not None:
-            canvas, positions = canvas.gather(1, active), positions.expand(len(active), -1).gather(1, active)
+            sequence, positions = (
+                sequence.gather(1, active),
+                positions.expand(len(active), -1).gather(1, active),
+            )
             wanted = None if at is None else torch.searchsorted(active.contiguous(), at.contiguous())
-        hidden = self.embed_tokens(canvas)
+        hidden = self.embed_tokens(sequence)
         arm = self.config._attn_implementation or "eager"
         shared = {"angles": rotary_angles(positions, self.config), "active": active}
         caches = [None] * len(self.layers) if cache is None else cache.of_layers(len(self.layers))
@@ -191,10 +194,10 @@ def compute_layer(layer: DecoderLayer, hidden, *, mask, angles, wanted, cache, a
     return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
 
 
-def _positions(canvas: Int[Tensor, "B S"], is_real: Bool[Tensor, "B S"] | None) -> Int[Tensor, "_ S"]:
+def _positions(sequence: Int[Tensor, "B S"], is_real: Bool[Tensor, "B S"] | None) -> Int[Tensor, "_ S"]:
     """Each column's place among the real tokens of its row."""
     if is_real is None:
-        return torch.arange(canvas.shape[1], device=canvas.device)[None]
+        return torch.arange(sequence.shape[1], device=sequence.device)[None]
     return (is_real.cumsum(dim=1) - 1).clamp(min=0)
 
 

@@ -16,10 +16,10 @@ from dopsd.diffusion.choose import columns_of
 from dopsd.diffusion.confidence import log_probability_of
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.readout import Head, in_chunks
-from dopsd.diffusion.reordered import share_reordered
+from dopsd.diffusion.reordering import share_reordered
 from dopsd.diffusion.trajectory import Trajectory, VisitedStates
 from dopsd.evaluation.differing import differing
-from dopsd.probes.drifted import ANOTHER_SEED, EXACT, Drifted, Measured
+from dopsd.probes.drift_finding import ANOTHER_SEED, EXACT, DriftFinding, WayMeasurement
 from dopsd.probes.probe import Probe, Subject
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.setting import setting
@@ -73,16 +73,16 @@ class Drift(Probe):
         }
         return {name: replace(self.rollout, sampler=s, max_attempts=1) for name, s in samplers.items()}
 
-    def run(self, subject: Subject) -> Drifted:
+    def run(self, subject: Subject) -> DriftFinding:
         """Every measure of every prompt; the speed, in which all ways take turns, is that of this run."""
         batches = defaultdict(list)
         for draws in subject.batches():
             for name, measured in self._look_at(subject, draws).items():
                 batches[name].append(measured)
-        joined = {name: Measured.joined(parts) for name, parts in batches.items()}
-        return Drifted(seed=subject.seed, measured=joined)
+        joined = {name: WayMeasurement.joined(parts) for name, parts in batches.items()}
+        return DriftFinding(seed=subject.seed, measured=joined)
 
-    def _look_at(self, subject: Subject, draws: Sequence[Draw]) -> Mapping[str, Measured]:
+    def _look_at(self, subject: Subject, draws: Sequence[Draw]) -> Mapping[str, WayMeasurement]:
         rollouts, prompts, found = self.rollouts, subject.prompts(draws), {}
         asked = {name: (subject, rollout) for name, rollout in rollouts.items()}
         asked[ANOTHER_SEED] = (replace(subject, seed=subject.seed + 1), rollouts[EXACT])
@@ -92,7 +92,7 @@ class Drift(Probe):
             tried = asking.ask(rollout, draws)
             seconds = time.perf_counter() - start
             exact = exact or tried
-            found[name] = Measured.of(
+            found[name] = WayMeasurement.of(
                 seconds=seconds,
                 accepted=tried.accepted,
                 differing=self._differing(subject, tried, exact),

@@ -16,7 +16,7 @@ from dopsd.distillation.divergence import top_k_overlap
 from dopsd.distillation.supervision import Supervision
 from dopsd.distillation.targets import Targets
 from dopsd.distillation.teacher import Teacher, TeacherView
-from dopsd.probes.overlapped import Overlapped
+from dopsd.probes.overlap_finding import OverlapFinding
 from dopsd.probes.probe import NothingFoundError, Probe, Subject
 from dopsd.rollout import Rollout
 from dopsd.setting import setting
@@ -54,7 +54,7 @@ class Overlap(Probe):
         """The AR-prefix teacher does."""
         return any(teacher.reads_solution for teacher in self.teachers.values())
 
-    def run(self, subject: Subject) -> Overlapped:
+    def run(self, subject: Subject) -> OverlapFinding:
         """The overlap of every prompt at every step."""
         batches = [self._look_at(subject, draws) for draws in subject.batches()]
         overlaps = {name: np.concatenate([batch[name] for batch in batches]) for name in self.teachers}
@@ -64,7 +64,9 @@ class Overlap(Probe):
                 f"none of {len(subject.examples)} prompts had an accepted answer in {self.rollout.max_attempts} tries; "
                 "learning.learn_from=all looks at every answer"
             )
-        return Overlapped(top_k=self.top_k, asked=len(subject.examples), seed=subject.seed, overlaps=overlaps)
+        return OverlapFinding(
+            top_k=self.top_k, asked=len(subject.examples), seed=subject.seed, overlaps=overlaps
+        )
 
     def _look_at(self, subject: Subject, draws: Sequence[Draw]) -> dict[str, Float[ndarray, "N T"]]:
         """One row a trajectory, one column a step; nan where there is no state or nothing is supervised."""

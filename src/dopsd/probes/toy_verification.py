@@ -13,7 +13,7 @@ from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.distillation.teacher import SuffixTeacher
 from dopsd.probes.probe import Probe, Subject
-from dopsd.probes.verified import Verified
+from dopsd.probes.verification_finding import VerificationFinding
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.setting import setting
 from dopsd.stream import Draw
@@ -41,11 +41,11 @@ class ToyVerification(Probe):
         if not self.rhos:
             raise ValueError("rhos=[]: must hold at least one share")
 
-    def run(self, subject: Subject) -> Verified:
+    def run(self, subject: Subject) -> VerificationFinding:
         """Pass@1, pass@k, and accuracy at every rho; a smaller rho reveals a subset of a larger one."""
         batches = [self._verify(subject, draws) for draws in subject.batches()]
         whole = {name: torch.cat([batch[name] for batch in batches], -1).cpu() for name in batches[0]}
-        return Verified(rhos=(0.0, *self.rhos), max_attempts=self.rollout.max_attempts, **whole)
+        return VerificationFinding(rhos=(0.0, *self.rhos), max_attempts=self.rollout.max_attempts, **whole)
 
     def _verify(self, subject: Subject, draws: Sequence[Draw]) -> dict[str, Bool[Tensor, "*rhos B"]]:
         tried = subject.ask(self.rollout, draws)

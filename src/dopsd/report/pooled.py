@@ -5,12 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 from dopsd.evaluation.interval import Interval
-from dopsd.report.row import Row
+from dopsd.report.row import ReportRow
 
 
-def pooled(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+def pooled(rows: Sequence[ReportRow]) -> Iterator[dict[str, Any]]:
     """One entry for each group of at least two rows with the same settings and the same examples."""
-    groups: dict[tuple, list[Row]] = {}
+    groups: dict[tuple, list[ReportRow]] = {}
     for row in rows:
         if row.repetition is not None:
             groups.setdefault((row.repetition.of, row.fingerprint), []).append(row)

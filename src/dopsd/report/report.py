@@ -5,12 +5,14 @@ from dataclasses import fields
 from typing import Any
 
 from dopsd.evaluation.interval import Interval
-from dopsd.evaluation.paired import Comparison, McNemar
+from dopsd.evaluation.paired import McNemar, PairedComparison
 from dopsd.report.pooled import pooled
-from dopsd.report.row import Row
+from dopsd.report.row import ReportRow
 
 
-def report(rows: Sequence[Row], *, overrides: Sequence[str], manifest: Mapping[str, Any]) -> dict[str, Any]:
+def report(
+    rows: Sequence[ReportRow], *, overrides: Sequence[str], manifest: Mapping[str, Any]
+) -> dict[str, Any]:
     """What evaluation.json holds."""
     return {
         "overrides": list(overrides),
@@ -58,10 +60,10 @@ def interval_of(figures: Mapping[str, Any]) -> Interval:
     return Interval(**{field.name: figures[field.name] for field in fields(Interval)})
 
 
-def comparison_of(figures: Mapping[str, Any]) -> Comparison:
+def comparison_of(figures: Mapping[str, Any]) -> PairedComparison:
     """The comparison that a row holds."""
     test = figures["mcnemar"]
-    return Comparison(**{**figures, "mcnemar": None if test is None else McNemar(**test)})
+    return PairedComparison(**{**figures, "mcnemar": None if test is None else McNemar(**test)})
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from dopsd.evaluation.decode import Evaluation, Sample
 from dopsd.evaluation.differing import differing
 from dopsd.evaluation.interval import Interval
-from dopsd.evaluation.paired import Comparison
+from dopsd.evaluation.paired import PairedComparison
 from dopsd.evaluation.pass_at_k import pass_at
 from dopsd.task import VerdictWord
 
@@ -46,13 +46,13 @@ class BesideExact:
     """What approximate decoding changes: `row` decodes the same examples exactly."""
 
     row: str
-    comparison: Comparison
+    comparison: PairedComparison
     tokens_that_differ: float
     speedup: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class ReportRow:
     """An evaluation with what it was asked for (`settings`, as JSON) and how long it took in seconds.
 
     `left_out` counts prompts that were too long; `chance` are the task's own figures of blind answers.
@@ -68,9 +68,9 @@ class Row:
     arms: Mapping[str, str]
     settings: Mapping[str, Any]
     repetition: Repetition | None = None
-    comparison: Comparison | None = None
+    comparison: PairedComparison | None = None
     batch_effect: BatchEffect | None = None
-    exact: "Row | None" = None
+    exact: "ReportRow | None" = None
 
     def as_dict(self) -> dict[str, Any]:
         """The row in evaluation.json."""
@@ -111,14 +111,14 @@ class Row:
         """Answers decoded and graded in a second."""
         return len(self.evaluation.samples) / self.seconds
 
-    def beside(self, exact: "Row") -> BesideExact:
+    def beside(self, exact: "ReportRow") -> BesideExact:
         """This row beside another way of decoding the same examples."""
         answers, exact_answers = (
             [sample.answer for sample in row.evaluation.samples] for row in (self, exact)
         )
         return BesideExact(
             row=exact.name,
-            comparison=Comparison.of(exact.evaluation.shares, self.evaluation.shares),
+            comparison=PairedComparison.of(exact.evaluation.shares, self.evaluation.shares),
             tokens_that_differ=differing(answers, exact_answers),
             speedup=self.samples_per_s / exact.samples_per_s,
         )

@@ -9,10 +9,10 @@ from dopsd.task.expression import OPERATIONS, Expression, all_expressions
 from dopsd.task.grading.countdown import CountdownGold
 from dopsd.task.grading.gold import countdown_gold
 from dopsd.task.grading.graders import GraderName
-from dopsd.task.published import SourceName, open_source
+from dopsd.task.published_data import SourceName, open_source
 from dopsd.task.row_task import RowTask
 from dopsd.task.source.hub import Hub, HubSplit
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 from dopsd.task.task import Example
 
 INSTRUCTION = (
@@ -81,11 +81,11 @@ class Countdown(RowTask):
         )
         super().__init__(opened, limit=limit, grader=grader, prompt_template=prompt_template)
 
-    def gold(self, row: Row) -> CountdownGold:
+    def gold(self, row: Record) -> CountdownGold:
         """The numbers and the target."""
         return countdown_gold(row.get(*_NUMBERS), row.get(*_TARGET), self.operations)
 
-    def prompt_fields(self, row: Row, gold: CountdownGold) -> Mapping[str, object]:
+    def prompt_fields(self, row: Record, gold: CountdownGold) -> Mapping[str, object]:
         """The numbers, with commas, and the target."""
         return {"numbers": ", ".join(map(str, gold.numbers)), "target": gold.target}
 
@@ -98,11 +98,11 @@ class Countdown(RowTask):
         """The user's message for one puzzle, its numbers in the order given."""
         return self.prompt_with({"numbers": ", ".join(map(str, numbers)), "target": target})
 
-    def stem(self, row: Row, gold: CountdownGold) -> str:
+    def stem(self, row: Record, gold: CountdownGold) -> str:
         """The puzzle."""
         return f"{'-'.join(map(str, sorted(gold.numbers)))}={gold.target}"
 
-    def solution(self, row: Row, gold: Any) -> str | None:
+    def solution(self, row: Record, gold: Any) -> str | None:
         """The steps, where the puzzle was generated with them."""
         return row.values.get("worked")
 
@@ -112,7 +112,7 @@ class Countdown(RowTask):
         return all_expressions(gold.numbers, self.operations)[gold.target]
 
 
-def _puzzle(row: Row) -> str:
+def _puzzle(row: Record) -> str:
     try:
         gold = countdown_gold(row.get(*_NUMBERS), row.get(*_TARGET))
     except ValueError:

@@ -9,7 +9,7 @@ from random import Random
 
 from dopsd.task.answer import write_response
 from dopsd.task.expression import Expression, all_expressions, check_operations, random_worked
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
 from dopsd.task.task import SPLITS, Split, check_integer
 
@@ -49,7 +49,7 @@ class CountdownPuzzles(Source):
         self.operations, self.max_target = operations, max_target
         self.sizes = {"train": train, "dev": dev, "test": test}
 
-    def rows(self, split: Split) -> list[Row]:
+    def rows(self, split: Split) -> list[Record]:
         """The puzzles of one split, in an order drawn from the seed; ValueError where there are too few."""
         random = Random(f"countdown {self.seed} {split}")
         puzzles = self._enumerated(split, random) if self._is_enumerable else self._sampled(split, random)
@@ -90,10 +90,10 @@ class CountdownPuzzles(Source):
     def _refuse(self, split: Split, available: int) -> None:
         raise ValueError(f"task.{split}={self.sizes[split]}: these settings give at most {available} puzzles")
 
-    def _row(self, numbers: tuple[int, ...], expression: Expression, random: Random) -> Row:
+    def _row(self, numbers: tuple[int, ...], expression: Expression, random: Random) -> Record:
         shown = random.sample(numbers, len(numbers))
         values = {"numbers": shown, "target": int(expression.value), "worked": worked_response(expression)}
-        return Row(values=values, where="generated")
+        return Record(values=values, where="generated")
 
 
 @cache

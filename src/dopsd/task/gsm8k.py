@@ -6,10 +6,10 @@ from fractions import Fraction
 from dopsd.task.answer import write_response
 from dopsd.task.grading.gold import number_gold
 from dopsd.task.grading.graders import GraderName
-from dopsd.task.published import open_source
+from dopsd.task.published_data import open_source
 from dopsd.task.question import QuestionTask, question_of
 from dopsd.task.source.hub import Hub, HubSplit
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 from dopsd.task.source.source import Part
 
 _INSTRUCTION = (
@@ -24,11 +24,11 @@ class WordProblems(QuestionTask):
 
     instruction = _INSTRUCTION
 
-    def gold(self, row: Row) -> Fraction:
+    def gold(self, row: Record) -> Fraction:
         """The final number."""
         return number_gold(row.get("answer"))
 
-    def solution(self, row: Row, gold: Fraction) -> str | None:
+    def solution(self, row: Record, gold: Fraction) -> str | None:
         """The worked answer in the response format, without the calculator's marks."""
         worked, marked, number = str(row.get("answer")).rpartition("####")
         if not marked:

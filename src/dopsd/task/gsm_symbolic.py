@@ -5,7 +5,7 @@ from typing import Any
 from dopsd.task.grading.graders import GraderName
 from dopsd.task.gsm8k import WordProblems
 from dopsd.task.question import question_of
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
 from dopsd.task.task import Split, check_integer
 
@@ -46,16 +46,16 @@ class SymbolicProblems(Source):
         }
         self._problems = _problems(seed, test + dev + train)
 
-    def rows(self, split: Split) -> list[Row]:
+    def rows(self, split: Split) -> list[Record]:
         """The problems of one split; a question that an earlier split has is left out."""
         start, stop = self._bounds[split]
         earlier = {question_of(self._row(index)) for index in range(start)}
         return [row for row in map(self._row, range(start, stop)) if question_of(row) not in earlier]
 
-    def _row(self, index: int) -> Row:
+    def _row(self, index: int) -> Record:
         problem = self._problems[index]
         values = {"question": problem["question"], "answer": problem["metadata"]["answer_cot"]}
-        return Row(values=values, where=f"gsm_symbolic problem {index}")
+        return Record(values=values, where=f"gsm_symbolic problem {index}")
 
 
 def _problems(seed: int, size: int) -> Any:

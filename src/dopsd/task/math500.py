@@ -3,10 +3,10 @@
 from dopsd.task.answer import last_boxed, write_response
 from dopsd.task.grading.gold import math_gold
 from dopsd.task.grading.graders import GraderName
-from dopsd.task.published import open_source
+from dopsd.task.published_data import open_source
 from dopsd.task.question import QuestionTask, question_of
 from dopsd.task.source.hub import Hub, HubSplit
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 
 _INSTRUCTION = (
     "Solve this mathematics problem. Work it out step by step between <reasoning> and </reasoning>, "
@@ -46,13 +46,13 @@ class Math500(QuestionTask):
         )
         super().__init__(opened, limit=limit, grader=grader, prompt_template=prompt_template)
 
-    def gold(self, row: Row) -> str:
+    def gold(self, row: Record) -> str:
         """The answer in LaTeX."""
         if row.values.get("answer") is not None:
             return math_gold(row.get("answer"))
         return math_gold(last_boxed(str(row.get("solution"))))
 
-    def solution(self, row: Row, gold: str) -> str | None:
+    def solution(self, row: Record, gold: str) -> str | None:
         """The worked solution in the response format, the answer boxed only at its end."""
         worked = row.values.get("solution")
         return None if worked is None else write_response(_unboxed(str(worked)).strip(), gold)

@@ -5,7 +5,7 @@ from typing import Any
 
 from dopsd.task.row_task import RowTask
 from dopsd.task.source.held_out import drawn
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 
 
 class QuestionTask(RowTask):
@@ -14,7 +14,7 @@ class QuestionTask(RowTask):
     instruction: str
     fields = ("question",)
 
-    def prompt_fields(self, row: Row, gold: Any) -> Mapping[str, object]:
+    def prompt_fields(self, row: Record, gold: Any) -> Mapping[str, object]:
         """The question."""
         return {"question": question_of(row)}
 
@@ -22,11 +22,11 @@ class QuestionTask(RowTask):
         """The user's message for one problem."""
         return f"{self.instruction}\nProblem: {fields['question']}"
 
-    def stem(self, row: Row, gold: Any) -> str:
+    def stem(self, row: Record, gold: Any) -> str:
         """A digest of the question: the same in every file and format."""
         return drawn(question_of(row)).hex()
 
 
-def question_of(row: Row) -> str:
+def question_of(row: Record) -> str:
     """The question, which some files call the problem, without white space around it."""
     return str(row.get("problem", "question")).strip()

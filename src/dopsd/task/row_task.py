@@ -10,7 +10,7 @@ from dopsd.task.grading.gold import GoldError
 from dopsd.task.grading.graders import GRADERS, GraderName, check_grader
 from dopsd.task.prompt import PromptTemplate, read_template
 from dopsd.task.source.held_out import drawn
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
 from dopsd.task.task import Example, Split, Task, Verdict, check_integer, check_split
 
@@ -52,11 +52,11 @@ class RowTask(Task):
         return GRADERS[self.name].verdict(self.grader, example.gold, response)
 
     @abstractmethod
-    def gold(self, row: Row) -> Any:
+    def gold(self, row: Record) -> Any:
         """What a verdict needs; raises GoldError where the row has nothing that can be read as such."""
 
     @abstractmethod
-    def prompt_fields(self, row: Row, gold: Any) -> Mapping[str, object]:
+    def prompt_fields(self, row: Record, gold: Any) -> Mapping[str, object]:
         """What stands in a prompt, by the names in `fields`."""
 
     @abstractmethod
@@ -64,10 +64,10 @@ class RowTask(Task):
         """The prompt in the project's own words."""
 
     @abstractmethod
-    def stem(self, row: Row, gold: Any) -> str:
+    def stem(self, row: Record, gold: Any) -> str:
         """The end of an example's id: says which problem it is."""
 
-    def solution(self, row: Row, gold: Any) -> str | None:
+    def solution(self, row: Record, gold: Any) -> str | None:
         """The worked solution, where the row has one."""
         return None
 
@@ -76,7 +76,7 @@ class RowTask(Task):
         template: PromptTemplate | None = self.template
         return self.default_prompt(fields) if template is None else template.fill(fields)
 
-    def _made(self, split: Split, rows: Sequence[Row], left_out: list[str]) -> Iterator[Example]:
+    def _made(self, split: Split, rows: Sequence[Record], left_out: list[str]) -> Iterator[Example]:
         seen: Counter[str] = Counter()
         for row in rows:
             try:

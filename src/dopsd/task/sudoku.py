@@ -7,9 +7,9 @@ from typing import Any, Literal
 from dopsd.task.grading.gold import sudoku_gold
 from dopsd.task.grading.graders import GRADERS, GraderName
 from dopsd.task.grading.sudoku import FIELD_ACCEPTS, SudokuGold, constant_digit_accuracy
-from dopsd.task.published import SourceName, open_source
+from dopsd.task.published_data import SourceName, open_source
 from dopsd.task.row_task import RowTask
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 from dopsd.task.sudoku_puzzles import SudokuPuzzles
 from dopsd.task.task import Example, Verdict, check_share
 
@@ -79,11 +79,11 @@ class Sudoku(RowTask):
         """The mean cell accuracy of one digit, the best, 16 times."""
         return {"cells": constant_digit_accuracy([example.gold for example in examples], pooled=False)}
 
-    def gold(self, row: Row) -> SudokuGold:
+    def gold(self, row: Record) -> SudokuGold:
         """The puzzle and one solution."""
         return sudoku_gold(row.get("puzzle"), row.get("solution"))
 
-    def prompt_fields(self, row: Row, gold: SudokuGold) -> Mapping[str, object]:
+    def prompt_fields(self, row: Record, gold: SudokuGold) -> Mapping[str, object]:
         """The 16 cells."""
         return {"puzzle": gold.puzzle}
 
@@ -95,11 +95,11 @@ class Sudoku(RowTask):
         """The user's message for one puzzle."""
         return self.prompt_with({"puzzle": puzzle})
 
-    def stem(self, row: Row, gold: SudokuGold) -> str:
+    def stem(self, row: Record, gold: SudokuGold) -> str:
         """The puzzle."""
         return gold.puzzle
 
-    def solution(self, row: Row, gold: Any) -> str | None:
+    def solution(self, row: Record, gold: Any) -> str | None:
         """The grid, where the puzzle was generated with a worked response."""
         return row.values.get("worked")
 

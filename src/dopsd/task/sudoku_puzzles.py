@@ -6,7 +6,7 @@ from random import Random
 import numpy as np
 
 from dopsd.task.answer import write_response
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
 from dopsd.task.sudoku_grids import blank_sets, grid_indices_of, grids, is_unique
 from dopsd.task.task import Split, check_integer
@@ -26,10 +26,10 @@ class SudokuPuzzles(Source):
         self.seed, self.blank_counts = seed, _blank_counts(blanks)
         self.sizes = {"train": train, "dev": dev, "test": test}
 
-    def rows(self, split: Split) -> list[Row]:
+    def rows(self, split: Split) -> list[Record]:
         """The puzzles of one split, in an order drawn from the seed; ValueError where there are too few."""
         return [
-            Row(
+            Record(
                 values={"puzzle": puzzle, "solution": solution, "worked": write_response(solution, solution)},
                 where="generated",
             )

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dopsd.task.source.held_out import HeldOut
-from dopsd.task.source.row import Row
-from dopsd.task.source.source import Published
+from dopsd.task.source.row import Record
+from dopsd.task.source.source import PublishedData
 
 
-class Listed(Published):
+class Listed(PublishedData):
     def __init__(self, **parts: list[str]) -> None:
         self._parts = parts
 
@@ -19,10 +19,10 @@ class Listed(Published):
         return list(self._parts)
 
     def rows(self, part):
-        return [Row(values={"q": text}, where=f"{part} {n}") for n, text in enumerate(self._parts[part])]
+        return [Record(values={"q": text}, where=f"{part} {n}") for n, text in enumerate(self._parts[part])]
 
 
-def key(row: Row) -> str:
+def key(row: Record) -> str:
     return row.values["q"]
 
 

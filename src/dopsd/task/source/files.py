@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dopsd.task.source.row import Row
+from dopsd.task.source.row import Record
 
 _MAX_FIELD = 1 << 24  # characters
 
 
-def read_rows(file: Path) -> list[Row]:
+def read_rows(file: Path) -> list[Record]:
     """All rows of a file; raises ValueError, naming the file and line, for what cannot be read."""
     reader = READERS.get(file.suffix)
     if reader is None:
@@ -27,11 +27,11 @@ def read_rows(file: Path) -> list[Row]:
     return rows
 
 
-def _jsonl(file: Path) -> Iterator[Row]:
+def _jsonl(file: Path) -> Iterator[Record]:
     with file.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield Row(
+                yield Record(
                     values=_json_object(line, f"{file.name} line {number}"),
                     where=f"{file.name} line {number}",
                 )
@@ -47,7 +47,7 @@ def _json_object(line: str, where: str) -> dict[str, Any]:
     return value
 
 
-def _csv(file: Path) -> Iterator[Row]:
+def _csv(file: Path) -> Iterator[Record]:
     csv.field_size_limit(_MAX_FIELD)
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, strict=True)
@@ -56,12 +56,12 @@ def _csv(file: Path) -> Iterator[Row]:
                 where = f"{file.name} line {reader.line_num}"
                 if None in values or None in values.values():
                     raise ValueError(f"{where}: has not as many columns as the first line")
-                yield Row(values=values, where=where)
+                yield Record(values=values, where=where)
         except csv.Error as error:
             raise ValueError(f"{file.name} line {reader.reader.line_num}: is not csv ({error})") from error
 
 
-def _parquet(file: Path) -> Iterator[Row]:
+def _parquet(file: Path) -> Iterator[Record]:
     import pyarrow as pa  # noqa: PLC0415  (slow to import, and few files are parquet)
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -70,7 +70,11 @@ def _parquet(file: Path) -> Iterator[Row]:
     except pa.ArrowException as error:
         raise ValueError(f"{file.name}: is not parquet ({' '.join(str(error).split())})") from error
     for number, values in enumerate(table.to_pylist(), start=1):
-        yield Row(values=values, where=f"{file.name} row {number}")
+        yield Record(values=values, where=f"{file.name} row {number}")
 
 
-READERS: dict[str, Callable[[Path], Iterator[Row]]] = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
+READERS: dict[str, Callable[[Path], Iterator[Record]]] = {
+    ".jsonl": _jsonl,
+    ".csv": _csv,
+    ".parquet": _parquet,
+}

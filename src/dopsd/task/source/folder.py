@@ -3,17 +3,17 @@
 from pathlib import Path
 
 from dopsd.task.source.files import READERS, read_rows
-from dopsd.task.source.row import Row
-from dopsd.task.source.source import Part, Published
+from dopsd.task.source.row import Record
+from dopsd.task.source.source import Part, PublishedData
 
 
-class Folder(Published):
+class Folder(PublishedData):
     """Files train.* and test.*; one file alone is train where its name says so, else test."""
 
     def __init__(self, path: str | None) -> None:
         """Read what there is; raises ValueError for a wrong path or a file that cannot be read."""
         self.path = path
-        self._rows: dict[Part, list[Row]] = {}
+        self._rows: dict[Part, list[Record]] = {}
         for part, file in self._files().items():
             try:
                 self._rows[part] = read_rows(file)
@@ -24,7 +24,7 @@ class Folder(Published):
         """The parts there are files of."""
         return list(self._rows)
 
-    def rows(self, part: Part) -> list[Row]:
+    def rows(self, part: Part) -> list[Record]:
         """The rows of one file; raises ValueError where there is none."""
         if part not in self._rows:
             raise self._error(

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 from hashlib import blake2b
 
-from dopsd.task.source.row import Row
-from dopsd.task.source.source import Published, Source
+from dopsd.task.source.row import Record
+from dopsd.task.source.source import PublishedData, Source
 from dopsd.task.task import Split
 
 log = logging.getLogger(__name__)
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 class HeldOut(Source):
     """A published data set with a dev split of its own; `key` is the text by which two rows are the same problem."""
 
-    def __init__(self, published: Published, *, key: Callable[[Row], str], dev: int) -> None:
+    def __init__(self, published: PublishedData, *, key: Callable[[Record], str], dev: int) -> None:
         self._published, self._key, self._dev = published, key, dev
 
-    def rows(self, split: Split) -> list[Row]:
+    def rows(self, split: Split) -> list[Record]:
         """Test as it is published; train without the problems of test and dev."""
         if split == "test":
             return self._published.rows("test")
@@ -30,7 +30,7 @@ class HeldOut(Source):
         dev = set(sorted(order, key=order.__getitem__)[: self._dev])
         return [row for row in rows if (self._key(row) in dev) == (split == "dev")]
 
-    def _without_test(self, rows: list[Row]) -> list[Row]:
+    def _without_test(self, rows: list[Record]) -> list[Record]:
         if "test" not in self._published.parts():
             return rows
         test = set(map(self._key, self._published.rows("test")))

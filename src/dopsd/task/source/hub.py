@@ -8,8 +8,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from dopsd.task.source.held_out import drawn
-from dopsd.task.source.row import Row
-from dopsd.task.source.source import Part, Published
+from dopsd.task.source.row import Record
+from dopsd.task.source.source import Part, PublishedData
 
 _PROBE_S = 5.0
 _ENDPOINT = "https://huggingface.co"
@@ -25,14 +25,14 @@ class HubSplit:
     keep: Callable[[Mapping[str, Any]], bool] = lambda row: True
 
 
-class Hub(Published):
+class Hub(PublishedData):
     """Parts that are made of splits on the hub; read when they are asked for, cached by `datasets`."""
 
     def __init__(
         self,
         parts: Mapping[Part, Sequence[HubSplit]],
         *,
-        key: Callable[[Row], str],
+        key: Callable[[Record], str],
         most: Mapping[Part, int] | None = None,
     ) -> None:
         """Read everything; raises ValueError where the hub cannot be reached and nothing is cached.
@@ -40,7 +40,7 @@ class Hub(Published):
         `most` bounds a part: the same rows whatever their order, drawn by `key`.
         """
         check_reachable(next(iter(parts.values()))[0].name)
-        self._rows: dict[Part, list[Row]] = {
+        self._rows: dict[Part, list[Record]] = {
             part: [row for split in splits for row in _load(split)] for part, splits in parts.items()
         }
         for part, size in (most or {}).items():
@@ -50,14 +50,14 @@ class Hub(Published):
         """The parts there are."""
         return list(self._rows)
 
-    def rows(self, part: Part) -> list[Row]:
+    def rows(self, part: Part) -> list[Record]:
         """The rows of one part; raises ValueError where there is none."""
         if part not in self._rows:
             raise ValueError(f"task.source=hub: has no {part} rows, only {' and '.join(self._rows)}")
         return self._rows[part]
 
 
-def _load(wanted: HubSplit) -> list[Row]:
+def _load(wanted: HubSplit) -> list[Record]:
     from datasets import load_dataset  # noqa: PLC0415  (slow to import, and most runs need no hub)
 
     try:
@@ -66,7 +66,7 @@ def _load(wanted: HubSplit) -> list[Row]:
         raise _error(wanted.name, " ".join(str(error).split())) from error
     where = f"{wanted.name} {wanted.split} row"
     numbered = enumerate(table, start=1)
-    return [Row(values=dict(row), where=f"{where} {n}") for n, row in numbered if wanted.keep(row)]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return [Record(values=dict(row), where=f"{where} {n}") for n, row in numbered if wanted.keep(row)]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def check_reachable(name: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class Record:
     """Values by column, and where they stand: a file and line, or a split and number."""
 
     values: Mapping[str, Any]

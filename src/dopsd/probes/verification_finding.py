@@ -21,7 +21,7 @@ _CURVES = {  # in words, colour, marker, shift along x so that intervals do not 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verified(Finding):
+class VerificationFinding(Finding):
     """Which prompts came out right at each rho; the first rho is 0, plain decoding."""
 
     rhos: tuple[float, ...]

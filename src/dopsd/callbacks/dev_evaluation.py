@@ -15,14 +15,14 @@ _LOGGED = 8  # answers to the first examples, at every evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checked:
+class DevAccuracy:
     """The dev accuracy at one optimizer step."""
 
     step: int
     accuracy: Interval
 
 
-class HeldOut(L.Callback):
+class DevEvaluation(L.Callback):
     """Evaluates on dev with `evaluate_dev`, and saves the weights whenever they are the best so far."""
 
     def __init__(
@@ -38,10 +38,10 @@ class HeldOut(L.Callback):
             raise ValueError(f"eval_every={every} must be at least 1")
         self._evaluate, self._every, self._directory = evaluate_dev, every, best_directory
         self._patience = patience
-        self.history: list[Checked] = []
+        self.history: list[DevAccuracy] = []
 
     @property
-    def best(self) -> Checked:
+    def best(self) -> DevAccuracy:
         """The highest dev accuracy; the earliest of equals."""
         return max(self.history, key=lambda checked: (checked.accuracy.accuracy, -checked.step))
 
@@ -76,7 +76,7 @@ class HeldOut(L.Callback):
         for logger in trainer.loggers:
             log_samples(logger, evaluation.samples[:_LOGGED], step)
         accuracy = evaluation.accuracy
-        self.history.append(Checked(step=step, accuracy=accuracy))
+        self.history.append(DevAccuracy(step=step, accuracy=accuracy))
         module.log_dict(
             {"eval/accuracy": accuracy.accuracy, "eval/low": accuracy.low, "eval/high": accuracy.high},
             batch_size=1,
@@ -90,4 +90,4 @@ class HeldOut(L.Callback):
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Takes the history back."""
-        self.history = [Checked(step=s, accuracy=Interval(**a)) for s, a in state_dict["history"]]
+        self.history = [DevAccuracy(step=s, accuracy=Interval(**a)) for s, a in state_dict["history"]]

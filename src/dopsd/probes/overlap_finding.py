@@ -21,7 +21,7 @@ _ENOUGH = 10  # prompts, for a mean to be drawn
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overlapped(Finding):
+class OverlapFinding(Finding):
     """The overlap at each (trajectory, denoising step) for each teacher; nan where there is none."""
 
     top_k: int

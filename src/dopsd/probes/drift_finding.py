@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dopsd.evaluation.bootstrap import Mean, bootstrap_means
 from dopsd.evaluation.interval import Interval
-from dopsd.evaluation.paired import Comparison
+from dopsd.evaluation.paired import PairedComparison
 from dopsd.figure import plain
 from dopsd.probes.probe import Finding
 
@@ -22,7 +22,7 @@ EXACT, ANOTHER_SEED = "exact", "exact, another seed"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class WayMeasurement:
     """One way of sampling, prompt by prompt, and the seconds that it took."""
 
     seconds: float
@@ -36,12 +36,12 @@ class Measured:
     forwards: Float[ndarray, "N"]
 
     @classmethod
-    def of(cls, *, seconds: float, **measures: Tensor) -> "Measured":
+    def of(cls, *, seconds: float, **measures: Tensor) -> "WayMeasurement":
         """From tensors on any device."""
         return cls(seconds=seconds, **{name: measure.cpu().numpy() for name, measure in measures.items()})
 
     @classmethod
-    def joined(cls, parts: Sequence["Measured"]) -> "Measured":
+    def joined(cls, parts: Sequence["WayMeasurement"]) -> "WayMeasurement":
         """All prompts."""
         arrays = [f.name for f in fields(cls) if f.name != "seconds"]
         whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays}
@@ -49,11 +49,11 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class WayComparison:
     """One way's means over prompts with their intervals, and its differences to exact sampling (None: is exact)."""
 
     accepted: Interval
-    accepted_difference: Comparison | None
+    accepted_difference: PairedComparison | None
     differing: Mean
     reordered: Mean | None
     log_probability: Mean
@@ -64,18 +64,18 @@ class Compared:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drifted(Finding):
+class DriftFinding(Finding):
     """All ways, the exact one first and last the exact one with another seed, which says how far chance alone goes."""
 
     seed: int
-    measured: Mapping[str, Measured]
+    measured: Mapping[str, WayMeasurement]
 
     @property
-    def compared(self) -> dict[str, Compared]:
+    def compared(self) -> dict[str, WayComparison]:
         """Each way beside the exact one, on the same prompts."""
         return {name: self._compared(name) for name in self.measured}
 
-    def _compared(self, name: str) -> Compared:
+    def _compared(self, name: str) -> WayComparison:
         own, exact = self.measured[name], self.measured[EXACT]
         columns = {
             "differing": own.differing,
@@ -85,9 +85,9 @@ class Drifted(Finding):
         }
         known = {key: column for key, column in columns.items() if not np.isnan(column).all()}
         means = dict(zip(known, bootstrap_means(np.stack(list(known.values()), 1), self.seed), strict=True))
-        return Compared(
+        return WayComparison(
             accepted=Interval.of(int(own.accepted.sum()), len(own.accepted)),
-            accepted_difference=None if own is exact else Comparison.of(_by_id(exact), _by_id(own)),
+            accepted_difference=None if own is exact else PairedComparison.of(_by_id(exact), _by_id(own)),
             differing=means["differing"],
             reordered=means.get("reordered"),
             log_probability=means["log_probability"],
@@ -168,5 +168,5 @@ def _nats(mean: Mean, style: str) -> str:
     return f"{mean.mean:{style}} [{mean.low:{style}}, {mean.high:{style}}]"
 
 
-def _by_id(measured: Measured) -> dict[str, float]:
+def _by_id(measured: WayMeasurement) -> dict[str, float]:
     return {str(i): float(accepted) for i, accepted in enumerate(measured.accepted)}

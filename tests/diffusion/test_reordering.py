@@ -10,7 +10,7 @@ from fakes import random_trajectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dopsd.diffusion.reordered import share_reordered
+from dopsd.diffusion.reordering import share_reordered
 from dopsd.diffusion.trajectory import NEVER
 
 seeds = st.integers(0, 1000)

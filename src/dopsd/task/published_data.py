@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from dopsd.task.source.folder import Folder
 from dopsd.task.source.held_out import HeldOut
-from dopsd.task.source.row import Row
-from dopsd.task.source.source import Published, Source
+from dopsd.task.source.row import Record
+from dopsd.task.source.source import PublishedData, Source
 from dopsd.task.task import check_integer
 
 SourceName = Literal["hub", "files", "generated"]
@@ -18,8 +18,8 @@ def open_source(
     path: str | None,
     dev: int,
     columns: Sequence[Sequence[str]],
-    key: Callable[[Row], str],
-    others: Mapping[str, Callable[[], Source | Published]],
+    key: Callable[[Record], str],
+    others: Mapping[str, Callable[[], Source | PublishedData]],
 ) -> Source:
     """The source of that name, dev cut from train; raises ValueError for a wrong name, path or file.
 

@@ -9,7 +9,7 @@ from dopsd.config.of_the_run import OF_THE_MODEL, OF_THE_TASK, as_in_the_run, re
 from dopsd.config.saved import chosen_arms, typed_overrides, with_command
 
 _OF_ANY_PROBE = (
-    "probe checkpoint weights split temperature seed greedy name eval_limit eval_batch_size "
+    "probe checkpoint weights split temperature seed evaluation_sampler name eval_limit eval_batch_size "
     "rollout parity trainer paths debug"
 )
 _ALSO_READ_BY = {

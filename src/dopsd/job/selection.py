@@ -14,7 +14,7 @@ from dopsd.task import Split
 
 
 @setting
-class Chosen:
+class Selection:
     """Weights of a run, or the model as it is, and a split."""
 
     checkpoint: str | None
@@ -41,7 +41,7 @@ class Chosen:
 
 
 @setting
-class ChosenSamples(Chosen):
+class SampleSelection(Selection):
     """The same for a row of an evaluation, with the number of samples of each example; raises ValueError."""
 
     samples: Annotated[int, Field(ge=1)]
