@@ -1,7 +1,7 @@
 """Grades generations made by anything: `python -m dopsd.grade task=gsm8k generations=FILE.jsonl grader=field`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import hydra
@@ -24,7 +24,7 @@ from dopsd.evaluation.interval import Interval
 from dopsd.setting import setting
 from dopsd.task.grading.graders import GRADER_NAMES, GRADERS, GraderName
 
-_LISTED = 20  # rows without a gold answer
+_LISTED = 20  # rows named in a line
 _SHOWN = 160  # characters of a response
 
 
@@ -44,13 +44,20 @@ def report(grades: Grades, request: Request) -> Iterator[str]:
     for grader in GRADER_NAMES:
         yield f"  {grader:7}{_figures(grades, grader)}"
     if grades.unreadable:
-        places = "; ".join(graded.problem for graded in grades.unreadable[:_LISTED])
-        places += f"; and {len(grades.unreadable) - _LISTED} more" if len(grades.unreadable) > _LISTED else ""
+        places = _listed([graded.problem for graded in grades.unreadable])
         yield f"no gold answer in {len(grades.unreadable)} rows (field: wrong, strict: left out): {places}"
+    if grades.empty:
+        places = _listed([graded.row.where for graded in grades.empty])
+        yield f"no generation in {len(grades.empty)} rows (counted as no answer): {places}"
     listed = "" if request.disagreements or not grades.disagreements else " (disagreements=true lists them)"
     yield f"the graders differ on {len(grades.disagreements)} rows{listed}"
     if request.disagreements:
         yield from map(_disagreement, grades.disagreements)
+
+
+def _listed(places: Sequence[str]) -> str:
+    more = f"; and {len(places) - _LISTED} more" if len(places) > _LISTED else ""
+    return "; ".join(places[:_LISTED]) + more
 
 
 def _figures(grades: Grades, grader: GraderName) -> str:
@@ -96,7 +103,10 @@ def _entry(config: DictConfig) -> None:
     for override in overrides:
         if override.startswith("task.") and not is_by_id(grades.rows[0].row):
             raise UserError(f"{override}: is read only for rows with an id and no ground_truth")
-    sys.stdout.write("".join(f"{line}\n" for line in report(grades, request)))
+    for line in report(grades, request):
+        sys.stdout.write(
+            line.encode(errors="backslashreplace").decode() + "\n"
+        )  # half a character is no text
 
 
 def main() -> None:

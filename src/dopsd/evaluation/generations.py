@@ -42,6 +42,11 @@ class Grades:
         return [graded for graded in self.rows if graded.problem]
 
     @property
+    def empty(self) -> list[GenerationVerdicts]:
+        """The rows in which nothing was generated: no answer, for both graders."""
+        return [graded for graded in self.rows if not response_of(graded.row)]
+
+    @property
     def disagreements(self) -> list[GenerationVerdicts]:
         """The rows that one grader accepts and the other does not (for Sudoku: solved or not)."""
         return [
@@ -95,8 +100,9 @@ def is_by_id(row: Record) -> bool:
 
 
 def response_of(row: Record) -> Any:
-    """What was generated."""
-    return row.get("generation", "response")
+    """What was generated; nothing at all (null) is an empty text, which is no answer."""
+    response = row.get("generation", "response")
+    return "" if response is None else response
 
 
 def _golds_by_id(rows: Sequence[Record], task: Task) -> dict[str, Any]:
