@@ -6,7 +6,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dopsd.config.build import build, prepare_top_level
 from dopsd.config.errors import UserError
@@ -18,6 +18,7 @@ from dopsd.evaluation.generations import (
     grade_file,
     is_by_id,
     is_right,
+    own_verdicts,
     response_of,
 )
 from dopsd.evaluation.interval import Interval
@@ -91,19 +92,37 @@ def _graded(config: DictConfig, request: Request, task: str) -> Grades:
         raise UserError(f"generations={request.generations}: {error}") from error
 
 
-@hydra.main(version_base="1.3", config_path=CONF, config_name="grade")
-def _entry(config: DictConfig) -> None:
-    task = HydraConfig.get().runtime.choices["task"]
-    if task not in GRADERS:
-        raise UserError(f"task={task or 'null'}: must be one of {', '.join(GRADERS)}")
-    overrides = HydraConfig.get().overrides.task
-    refuse_unknown_appended(config, overrides, "grade")
-    request = prepare_top_level(config, Request)()
+def _report(config: DictConfig, request: Request, task: str, overrides: Sequence[str]) -> Iterator[str]:
     grades = _graded(config, request, task)
     for override in overrides:
         if override.startswith("task.") and not is_by_id(grades.rows[0].row):
             raise UserError(f"{override}: is read only for rows with an id and no ground_truth")
-    for line in report(grades, request):
+    return report(grades, request)
+
+
+def _own_report(config: DictConfig, request: Request) -> Iterator[str]:
+    """The lines for a task from outside, which knows no other grader than its own verdict."""
+    task = build(config, "task")
+    try:
+        verdicts = own_verdicts(task, Path(request.generations))
+    except ValueError as error:
+        raise UserError(f"generations={request.generations}: {error}") from error
+    accuracy = Interval.of(sum(verdict.accepted for verdict in verdicts), len(verdicts))
+    yield f"{task.name}: {len(verdicts)} rows of {request.generations}"
+    yield f"accuracy: {_percent(accuracy)}, by the task's own verdict"
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="grade")
+def _entry(config: DictConfig) -> None:
+    task = HydraConfig.get().runtime.choices["task"]
+    is_ours = str(OmegaConf.select(config, "task._target_") or "dopsd.").startswith("dopsd.")
+    if task not in GRADERS and is_ours:
+        raise UserError(f"task={task or 'null'}: must be one of {', '.join(GRADERS)}")
+    overrides = HydraConfig.get().overrides.task
+    refuse_unknown_appended(config, overrides, "grade")
+    request = prepare_top_level(config, Request)()
+    lines = _report(config, request, task, overrides) if is_ours else _own_report(config, request)
+    for line in lines:
         sys.stdout.write(
             line.encode(errors="backslashreplace").decode() + "\n"
         )  # half a character is no text
