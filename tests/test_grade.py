@@ -50,6 +50,21 @@ def test_both_graders_stand_side_by_side(run, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "rows.jsonl"]
 
 
+def test_a_row_without_a_generation_is_no_answer_and_counted(run, tmp_path):
+    rows = [ROWS[1], ROWS[1] | {"generation": None}, ROWS[1] | {"generation": float("nan")}]
+    code, out, _ = run("task=gsm8k", file(tmp_path, rows))
+    assert code == 0
+    assert out[1].startswith("accuracy: 33.33 % [")
+    assert "no generation in 2 rows (counted as no answer): rows.jsonl line 2; rows.jsonl line 3" in out
+
+
+def test_half_a_character_in_a_generation_is_graded_and_shown(run, tmp_path):
+    rows = [ROWS[1], ROWS[0] | {"generation": "\ud800 \\boxed{1,080}"}]
+    code, out, err = run("task=gsm8k", file(tmp_path, rows), "disagreements=true")
+    assert (code, err) == (0, [])
+    assert out[-1].endswith("only strict accepts; gold 1080.0; ... \\ud800 \\boxed{1,080}")
+
+
 def test_the_grader_asked_for_comes_first_and_disagreements_are_listed(run, tmp_path):
     code, out, _ = run("task=gsm8k", file(tmp_path), "grader=field", "disagreements=true")
     assert code == 0

@@ -1,12 +1,12 @@
 """Grades generations made by anything: `python -m dopsd.grade task=gsm8k generations=FILE.jsonl grader=field`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dopsd.config.build import build, prepare_top_level
 from dopsd.config.errors import UserError
@@ -18,13 +18,14 @@ from dopsd.evaluation.generations import (
     grade_file,
     is_by_id,
     is_right,
+    own_verdicts,
     response_of,
 )
 from dopsd.evaluation.interval import Interval
 from dopsd.setting import setting
 from dopsd.task.grading.graders import GRADER_NAMES, GRADERS, GraderName
 
-_LISTED = 20  # rows without a gold answer
+_LISTED = 20  # rows named in a line
 _SHOWN = 160  # characters of a response
 
 
@@ -44,13 +45,20 @@ def report(grades: Grades, request: Request) -> Iterator[str]:
     for grader in GRADER_NAMES:
         yield f"  {grader:7}{_figures(grades, grader)}"
     if grades.unreadable:
-        places = "; ".join(graded.problem for graded in grades.unreadable[:_LISTED])
-        places += f"; and {len(grades.unreadable) - _LISTED} more" if len(grades.unreadable) > _LISTED else ""
+        places = _listed([graded.problem for graded in grades.unreadable])
         yield f"no gold answer in {len(grades.unreadable)} rows (field: wrong, strict: left out): {places}"
+    if grades.empty:
+        places = _listed([graded.row.where for graded in grades.empty])
+        yield f"no generation in {len(grades.empty)} rows (counted as no answer): {places}"
     listed = "" if request.disagreements or not grades.disagreements else " (disagreements=true lists them)"
     yield f"the graders differ on {len(grades.disagreements)} rows{listed}"
     if request.disagreements:
         yield from map(_disagreement, grades.disagreements)
+
+
+def _listed(places: Sequence[str]) -> str:
+    more = f"; and {len(places) - _LISTED} more" if len(places) > _LISTED else ""
+    return "; ".join(places[:_LISTED]) + more
 
 
 def _figures(grades: Grades, grader: GraderName) -> str:
@@ -84,19 +92,40 @@ def _graded(config: DictConfig, request: Request, task: str) -> Grades:
         raise UserError(f"generations={request.generations}: {error}") from error
 
 
-@hydra.main(version_base="1.3", config_path=CONF, config_name="grade")
-def _entry(config: DictConfig) -> None:
-    task = HydraConfig.get().runtime.choices["task"]
-    if task not in GRADERS:
-        raise UserError(f"task={task or 'null'}: must be one of {', '.join(GRADERS)}")
-    overrides = HydraConfig.get().overrides.task
-    refuse_unknown_appended(config, overrides, "grade")
-    request = prepare_top_level(config, Request)()
+def _report(config: DictConfig, request: Request, task: str, overrides: Sequence[str]) -> Iterator[str]:
     grades = _graded(config, request, task)
     for override in overrides:
         if override.startswith("task.") and not is_by_id(grades.rows[0].row):
             raise UserError(f"{override}: is read only for rows with an id and no ground_truth")
-    sys.stdout.write("".join(f"{line}\n" for line in report(grades, request)))
+    return report(grades, request)
+
+
+def _own_report(config: DictConfig, request: Request) -> Iterator[str]:
+    """The lines for a task from outside, which knows no other grader than its own verdict."""
+    task = build(config, "task")
+    try:
+        verdicts = own_verdicts(task, Path(request.generations))
+    except ValueError as error:
+        raise UserError(f"generations={request.generations}: {error}") from error
+    accuracy = Interval.of(sum(verdict.accepted for verdict in verdicts), len(verdicts))
+    yield f"{task.name}: {len(verdicts)} rows of {request.generations}"
+    yield f"accuracy: {_percent(accuracy)}, by the task's own verdict"
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="grade")
+def _entry(config: DictConfig) -> None:
+    task = HydraConfig.get().runtime.choices["task"]
+    is_ours = str(OmegaConf.select(config, "task._target_") or "dopsd.").startswith("dopsd.")
+    if task not in GRADERS and is_ours:
+        raise UserError(f"task={task or 'null'}: must be one of {', '.join(GRADERS)}")
+    overrides = HydraConfig.get().overrides.task
+    refuse_unknown_appended(config, overrides, "grade")
+    request = prepare_top_level(config, Request)()
+    lines = _report(config, request, task, overrides) if is_ours else _own_report(config, request)
+    for line in lines:
+        sys.stdout.write(
+            line.encode(errors="backslashreplace").decode() + "\n"
+        )  # half a character is no text
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from dopsd.config.allowed import parameters_of
-from dopsd.config.build import _locate, prepare
+from dopsd.config.build import locate, prepare
 from dopsd.config.saved import planned
 from dopsd.entry.composing import CONF
 from dopsd.job.plan import Plan
@@ -62,7 +62,7 @@ def test_a_node_shows_every_argument_of_its_class(group: str, arm: str) -> None:
     config = composed(f"{group}={arm}", entry=ENTRY.get(group, "train"))
     node = config.get(group)
     if isinstance(node, DictConfig) and str(node.get("_target_")).startswith("dopsd."):
-        assert set(parameters_of(_locate(node._target_, group))) - GIVEN_LATER <= set(node)
+        assert set(parameters_of(locate(node._target_, group))) - GIVEN_LATER <= set(node)
 
 
 def test_parity_arms_set_the_same_switches() -> None:

@@ -93,15 +93,14 @@ def test_rows_without_a_readable_answer_are_left_out_and_told(tmp_path, caplog):
     rows = [*GSM[3:], {"question": "Why?", "answer": "Because."}, {"question": "When?", "answer": None}]
     task = gsm8k(tmp_path, rows=rows)
     assert len(task.examples("train")) + len(task.examples("dev")) == 27
-    assert "leaves out what cannot be graded" in caplog.text
+    assert task.left_out("train") + task.left_out("dev") == 2
+    assert "2 of 24 train rows cannot be used and are left out" in caplog.text
     assert "train.jsonl line 28: 'Because.' is not a number" in caplog.text
 
 
 def test_a_split_without_any_readable_answer_is_an_error(tmp_path):
     (tmp_path / "test.jsonl").write_text('{"question": "Why?", "answer": "Because."}\n')
-    with pytest.raises(
-        ValueError, match=r"^task=gsm8k: 1 of 1 test rows have no gold answer that can be read: [^\n]*$"
-    ):
+    with pytest.raises(ValueError, match=r"^task=gsm8k: 1 of 1 test rows cannot be used: [^\n]*$"):
         GSM8K(source="files", path=str(tmp_path)).examples("test")
 
 
@@ -122,6 +121,18 @@ def test_a_template_is_filled_word_for_word(tmp_path):
     prompts = [it.prompt for it in (*example.examples("train"), *example.examples("dev"))]
     assert "What is 17 + 17? is \\boxed{} of {what}? What is 17 + 17?" in prompts
     assert "{question} is \\boxed{} of {what}? {question}" in prompts
+
+
+def test_a_template_is_utf8_and_its_byte_order_mark_no_part_of_the_prompt(tmp_path):
+    template = tmp_path / "prompt.txt"
+    template.write_bytes(b"\xef\xbb\xbf{question}\n")
+    assert "What is 0 + 0?" in [
+        it.prompt for it in gsm8k(tmp_path, prompt_template=str(template)).examples("test")
+    ]
+    for broken in (b"\xff{question}", b"\xed\xa0\x80{question}"):
+        template.write_bytes(broken)
+        with pytest.raises(ValueError, match=r"^task.prompt_template='[^']*': cannot be read [^\n]*$"):
+            gsm8k(tmp_path, prompt_template=str(template))
 
 
 @pytest.mark.parametrize("text", ["", "{Question}", "{puzzle}"])

@@ -31,7 +31,7 @@ def prepare(config: DictConfig, key: str) -> "Recipe | None":
         return None
     if not isinstance(node, DictConfig) or TARGET not in node:
         raise UserError(f"{key}={shown(node)}: must be one of its arms, or a node with {TARGET}")
-    target = _locate(node[TARGET], key)
+    target = locate(node[TARGET], key)
     names = [str(name) for name in node if name != TARGET]
     return Recipe(key, target, _arguments(config, key, target, names), config)
 
@@ -136,7 +136,8 @@ def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def _locate(path: str, key: str) -> Any:
+def locate(path: str, key: str) -> Any:
+    """The class or function of that name; raises UserError where it cannot be imported."""
     module, _, name = str(path).rpartition(".")
     try:
         return getattr(import_module(module), name)

@@ -6,7 +6,7 @@ from hydra.conf import HydraConf
 from omegaconf import DictConfig
 
 from dopsd.config.of_the_run import OF_THE_MODEL, OF_THE_TASK, as_in_the_run, refuse_unread
-from dopsd.config.saved import chosen_arms, typed_overrides, with_command
+from dopsd.config.saved import chosen_arms, remembered_overrides, with_command
 
 _OF_ANY_PROBE = (
     "probe checkpoint weights split temperature seed evaluation_sampler name eval_limit eval_batch_size "
@@ -21,10 +21,10 @@ _ALSO_READ_BY = {
 
 def probed(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
     """What a command really asks for; raises UserError for what its probe does not read."""
-    overrides, arms = typed_overrides(hydra), chosen_arms(hydra)
+    overrides, arms = remembered_overrides(hydra), chosen_arms(hydra)
     probe = arms["probe"]
     read = (*OF_THE_MODEL, *OF_THE_TASK, *_OF_ANY_PROBE.split(), *_ALSO_READ_BY[probe])
     refuse_unread(overrides, read, f"probe={probe}")
     run = None if config.checkpoint is None else Path(config.checkpoint)
-    of_the_run, arms_of_the_run = as_in_the_run("probe", run, overrides)
+    of_the_run, arms_of_the_run = as_in_the_run("probe", run, overrides, trust=config.trust)
     return with_command(of_the_run, arms | arms_of_the_run, overrides)

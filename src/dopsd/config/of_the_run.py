@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from dopsd.config.errors import UserError
 from dopsd.config.saved import key_of, read_saved
+from dopsd.config.trust import trusted_nodes
 
 OF_THE_MODEL = ("model", "lora", "lora_r", "lora_alpha", "lora_dropout")
 OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
@@ -21,25 +24,35 @@ def refuse_unread(overrides: Sequence[str], read: Collection[str], reader: str) 
 
 
 def as_in_the_run(
-    entry: str, run: Path | None, overrides: Sequence[str]
+    entry: str, run: Path | None, overrides: Sequence[str], *, trust: object
 ) -> tuple[DictConfig, dict[str, str]]:
-    """An entry's config with all that is the run's and was not typed, and the arms of that run."""
+    """An entry's config with all that is the run's and was not typed, and the arms of that run.
+
+    Of the run's config only that is read, and only there it must not name code that is not to be trusted.
+    """
     if run is None:
         return compose(entry, list(overrides)), {}
     typed = list(map(key_of, overrides))
     saved = read_saved(run, "checkpoint")
     arms = {group: saved.command.arms[group] for group in ("model", "lora", "task") if group not in typed}
-    config = compose(entry, [*(f"{group}={arm}" for group, arm in arms.items()), *overrides])
-    for key in (*OF_THE_MODEL, *(() if "task" in typed else OF_THE_TASK)):
-        if key not in typed:
-            _take_over(config, saved, key, [t for t in typed if t.startswith(f"{key}.")])
+    there = [f"{group}={arm}" for group, arm in arms.items() if _is_arm(group, arm)]
+    config = compose(entry, [*there, *overrides])
+    keys = [key for key in (*OF_THE_MODEL, *(() if "task" in typed else OF_THE_TASK)) if key not in typed]
+    nodes = trusted_nodes(saved, keys, trust=trust, subject=f"checkpoint={run}", typed=typed)
+    for key, node in nodes.items():
+        _take_over(config, node, key, [t for t in typed if t.startswith(f"{key}.")])
     return config, arms
 
 
-def _take_over(config: DictConfig, saved: DictConfig, key: str, typed: Sequence[str]) -> None:
+def _is_arm(group: str, arm: str) -> bool:
+    """Whether the group has this arm here: one from a directory of the user's own (--config-dir) stands in the run."""
+    return arm in GlobalHydra.instance().config_loader().get_group_options(group)
+
+
+def _take_over(config: DictConfig, saved: Any, key: str, typed: Sequence[str]) -> None:
     """The saved value of a key, with what was typed inside it."""
     given = {inner: OmegaConf.select(config, inner) for inner in typed}
     with open_dict(config):
-        config[key] = saved[key]
+        config[key] = saved
         for inner, value in given.items():
             OmegaConf.update(config, inner, value)

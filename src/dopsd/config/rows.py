@@ -1,6 +1,7 @@
 """The rows of an evaluation: a config for each of the weights and each of the lengths that were asked for."""
 
 import copy
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 from hydra.conf import HydraConf
@@ -8,8 +9,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from dopsd.config.errors import UserError
 from dopsd.config.of_the_run import OF_THE_MODEL, OF_THE_TASK, as_in_the_run, refuse_unread
-from dopsd.config.saved import chosen_arms, key_of, typed_overrides, with_command
-from dopsd.config.weights import weights_at
+from dopsd.config.saved import chosen_arms, key_of, remembered_overrides, with_command
+from dopsd.config.trust import ForeignCodeError
+from dopsd.config.weights import Weights, weights_at
+
+log = logging.getLogger(__name__)
 
 _OF_AN_EVALUATION = (
     "checkpoint weights split samples temperature seed evaluation_sampler eval_limit eval_batch_size eval_batch_tokens "
@@ -28,7 +32,7 @@ def rows_of(config: DictConfig, hydra: HydraConf | DictConfig) -> dict[str, Dict
     With a checkpoint, what was not typed is as it was in that run. Where decoding is approximate and no baseline is
     named, a row of exact decoding stands before each. Raises UserError for what cannot be evaluated.
     """
-    overrides = typed_overrides(hydra)
+    overrides = remembered_overrides(hydra)
     refuse_unread(overrides, READ_BY_EVALUATION, "an evaluation")
     if config.compare is not None:
         return {}
@@ -60,8 +64,7 @@ def _rows(
 ) -> Iterator[tuple[str, DictConfig]]:
     lengths = _lengths(config, overrides)
     without_lengths = [override for override in overrides if key_of(override) != "gen_length"]
-    for weights in weights_at(config.checkpoint, config.weights):
-        of_the_run, arms_of_the_run = as_in_the_run("evaluate", weights.run, without_lengths)
+    for weights, (of_the_run, arms_of_the_run) in _of_runs(config, without_lengths):
         of_the_run.checkpoint = None if weights.run is None else str(weights.run)
         of_the_run.weights = weights.which
         with_command(of_the_run, arms | arms_of_the_run, overrides)
@@ -74,6 +77,22 @@ def _rows(
             if row.baseline is None and any(row.evaluation_sampler[key] is not None for key in APPROXIMATE):
                 yield exact_row_of(name), _exactly(row)
             yield name, row
+
+
+def _of_runs(
+    config: DictConfig, overrides: Sequence[str]
+) -> Iterator[tuple[Weights, tuple[DictConfig, dict[str, str]]]]:
+    """The weights with what is taken over from their runs; of several, those that name foreign code are left out."""
+    every = weights_at(config.checkpoint, config.weights)
+    refused = 0
+    for weights in every:
+        try:
+            yield weights, as_in_the_run("evaluate", weights.run, overrides, trust=config.trust)
+        except ForeignCodeError as error:
+            refused += 1
+            if refused == len(every):
+                raise
+            log.warning("left out: %s", error.message)
 
 
 def _exactly(row: DictConfig) -> DictConfig:

@@ -1,22 +1,21 @@
 """The config that a run leaves behind, and how a later command takes it up."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.conf import HydraConf
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from dopsd.config.errors import UserError
+from dopsd.config.trust import trusted_nodes
 
 CONFIG = "config.yaml"
 RESUME_POINT = "resume.ckpt"
 WEIGHTS = "weights"
 FREE_ON_RESUME = ("max_steps", "micro_batch_tokens", "eval_batch_size", "eval_batch_tokens")
 """Numbers of a run that may change when it is resumed: its end, and what a device holds at once."""
-_TRUSTED = ("dopsd.", "lightning.", "torch.optim.")
 
 
 def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
@@ -24,10 +23,12 @@ def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
 
     Raises UserError for what a resumed run cannot take.
     """
-    overrides = typed_overrides(hydra)
+    overrides = remembered_overrides(hydra)
     if config.resume is not None:
         return _resumed(config, overrides)
-    return with_command(copy.deepcopy(config), chosen_arms(hydra), overrides)
+    whole = copy.deepcopy(config)
+    whole.trust = None
+    return with_command(whole, chosen_arms(hydra), overrides)
 
 
 def with_command(config: DictConfig, arms: Mapping[str, str], overrides: Sequence[str]) -> DictConfig:
@@ -47,6 +48,11 @@ def typed_overrides(hydra: HydraConf | DictConfig) -> list[str]:
     return [str(override) for override in OmegaConf.to_container(hydra.overrides.task, resolve=False)]  # pyright: ignore
 
 
+def remembered_overrides(hydra: HydraConf | DictConfig) -> list[str]:
+    """The overrides that are saved and taken up again: whom to trust is typed each time."""
+    return [override for override in typed_overrides(hydra) if key_of(override) != "trust"]
+
+
 def key_of(override: str) -> str:
     """The key that an override sets."""
     return override.lstrip("+~").partition("=")[0]
@@ -61,7 +67,7 @@ def written_out(config: DictConfig) -> DictConfig:
 
 
 def read_saved(directory: Path, key: str) -> DictConfig:
-    """The config of a run; raises UserError where there is none, or where it names code that is not ours."""
+    """The config of a run, which may name code that is not ours; raises UserError where there is none."""
     file = directory / CONFIG
     if not file.is_file():
         raise UserError(f"{key}={directory}: must be a run's directory (there is no {CONFIG} in it)")
@@ -71,9 +77,6 @@ def read_saved(directory: Path, key: str) -> DictConfig:
         raise UserError(f"{key}={directory}: {CONFIG} cannot be read ({error})") from error
     if not isinstance(config, DictConfig) or "command" not in config:
         raise UserError(f"{key}={directory}: {CONFIG} is not that of a run")
-    for target in _targets(OmegaConf.to_container(config, resolve=False)):
-        if not str(target).startswith(_TRUSTED):
-            raise UserError(f"{key}={directory}: {CONFIG} names {target}, which is not part of dopsd")
     return config
 
 
@@ -85,6 +88,7 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
             raise UserError(f"{override}: a resumed run keeps its settings, only {free} can be given")
     directory = Path(config.resume)
     saved = read_saved(directory, "resume")
+    trusted_nodes(saved, list(map(str, saved)), trust=config.trust, subject=f"resume={directory}")
     if not (directory / RESUME_POINT).is_file():
         raise UserError(
             f"resume={directory}: the run has not reached its first {RESUME_POINT}, start it anew"
@@ -119,10 +123,3 @@ def _resolve(node: DictConfig | ListConfig) -> None:
                 node[key] = value
         elif isinstance(node[key], DictConfig | ListConfig):
             _resolve(node[key])
-
-
-def _targets(node: Any) -> Iterator[Any]:
-    if isinstance(node, dict):
-        yield from (value for key, value in node.items() if key == "_target_")
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from _targets(child)

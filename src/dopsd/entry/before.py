@@ -1,5 +1,6 @@
 """What happens before Hydra makes a directory: every job of the command is checked from end to end."""
 
+import logging
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -72,10 +73,13 @@ def remove_what_is_empty() -> None:
 @contextmanager
 def _explained(config_name: str) -> Iterator[None]:
     """Hydra turns a callback's exceptions into warnings; a UserError gets through."""
+    logging.disable(logging.WARNING)  # the job itself warns of the same
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, sys.argv[1:], config_name)) from error
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _check(config: DictConfig, config_name: str, *, is_here: bool = True) -> "Hardware | None":

@@ -11,7 +11,7 @@ from dopsd.task.grading.graders import GRADER_NAMES, GRADERS, GraderName
 from dopsd.task.grading.sudoku import SudokuGold, constant_digit_accuracy
 from dopsd.task.source.files import read_rows
 from dopsd.task.source.row import Record
-from dopsd.task.task import SPLITS, Task, Verdict
+from dopsd.task.task import SPLITS, Example, Task, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,11 @@ class Grades:
     def unreadable(self) -> list[GenerationVerdicts]:
         """The rows whose gold answer cannot be read: the field counts them as wrong, we leave them out."""
         return [graded for graded in self.rows if graded.problem]
+
+    @property
+    def empty(self) -> list[GenerationVerdicts]:
+        """The rows in which nothing was generated: no answer, for both graders."""
+        return [graded for graded in self.rows if not response_of(graded.row)]
 
     @property
     def disagreements(self) -> list[GenerationVerdicts]:
@@ -76,17 +81,21 @@ def grade_file(task: str, file: Path, open_task: Callable[[], Task]) -> Grades:
     Rows hold question, generation and ground_truth; or an example's id and a response, as evaluations write
     them, and then the gold answers are those of `open_task()`.
     """
-    rows = read_rows(file)
-    golds = _golds_by_id(rows, open_task()) if is_by_id(rows[0]) else None
-    for row in rows:
-        response = response_of(row)
-        if not isinstance(response, str):
-            raise ValueError(f"{row.where}: the generation must be a text, not {type(response).__name__}")
+    rows = _rows(file)
+    examples = _examples_by_id(rows, open_task()) if is_by_id(rows[0]) else None
+    golds = None if examples is None else {identity: it.gold for identity, it in examples.items()}
     grades = Grades(task=task, rows=[_graded(task, row, golds) for row in rows])
     if not grades.readable:
         first = grades.rows[0].problem
         raise ValueError(f"{file.name}: no row has a gold answer of {task}; the first: {first}")
     return grades
+
+
+def own_verdicts(task: Task, file: Path) -> list[Verdict]:
+    """The task's own verdict on each row of a file with its examples' ids; raises ValueError for another file."""
+    rows = _rows(file)
+    examples = _examples_by_id(rows, task)
+    return [task.verdict(examples[str(row.get("id"))], response_of(row)) for row in rows]
 
 
 def is_by_id(row: Record) -> bool:
@@ -95,22 +104,32 @@ def is_by_id(row: Record) -> bool:
 
 
 def response_of(row: Record) -> Any:
-    """What was generated."""
-    return row.get("generation", "response")
+    """What was generated; nothing at all (null) is an empty text, which is no answer."""
+    response = row.get("generation", "response")
+    return "" if response is None else response
 
 
-def _golds_by_id(rows: Sequence[Record], task: Task) -> dict[str, Any]:
-    """The gold answers of the splits that the ids name; raises ValueError where an id is not there."""
+def _rows(file: Path) -> list[Record]:
+    rows = read_rows(file)
+    for row in rows:
+        response = response_of(row)
+        if not isinstance(response, str):
+            raise ValueError(f"{row.where}: the generation must be a text, not {type(response).__name__}")
+    return rows
+
+
+def _examples_by_id(rows: Sequence[Record], task: Task) -> dict[str, Example]:
+    """The examples of the splits that the ids name; raises ValueError where an id is not there."""
     ids = {str(row.get("id")): row for row in rows}
-    named = {identity.split("/")[1] for identity in ids if identity.count("/") > 1}
-    golds = {it.id: it.gold for split in SPLITS if split in named for it in task.examples(split)}
-    unknown = [identity for identity in ids if identity not in golds]
+    named = {identity.split("/")[1] for identity in ids if identity.count("/") > 1} & set(SPLITS)
+    examples = {it.id: it for split in SPLITS if split in named or not named for it in task.examples(split)}
+    unknown = [identity for identity in ids if identity not in examples]
     if unknown:
         raise ValueError(
             f"{ids[unknown[0]].where}: no example of task={task.name} has the id {unknown[0]!r} "
             f"({len(unknown)} of {len(ids)} ids are unknown): is this the task, its source and its settings?"
         )
-    return golds
+    return examples
 
 
 def _graded(task: str, row: Record, golds: Mapping[str, Any] | None) -> GenerationVerdicts:

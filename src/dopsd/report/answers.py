@@ -5,6 +5,7 @@ from typing import get_args
 
 from dopsd.task import VerdictWord
 from dopsd.task.source.files import read_rows
+from dopsd.task.source.row import text_of
 
 SAMPLES = "samples.jsonl"
 
@@ -21,7 +22,7 @@ def read_shares(path: Path) -> dict[str, float]:
             raise ValueError(
                 f"{row.where}: verdict {word!r} must be one of {', '.join(get_args(VerdictWord))}"
             )
-        found.setdefault(str(row.get("id")), []).append(word == "correct")
+        found.setdefault(text_of(row.get("id"), f"id in {row.where}"), []).append(word == "correct")
     return {identity: sum(right) / len(right) for identity, right in found.items()}
 
 

@@ -1,6 +1,6 @@
 """Countdown: combine all the given numbers into an expression that equals the target."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from dopsd.task.grading.graders import GraderName
 from dopsd.task.published_data import SourceName, open_source
 from dopsd.task.row_task import RowTask
 from dopsd.task.source.hub import Hub, HubSplit
-from dopsd.task.source.row import Record
+from dopsd.task.source.row import Record, RowError
 from dopsd.task.task import Example
 
 INSTRUCTION = (
@@ -113,20 +113,23 @@ class Countdown(RowTask):
 
 
 def _puzzle(row: Record) -> str:
-    try:
-        gold = countdown_gold(row.get(*_NUMBERS), row.get(*_TARGET))
-    except ValueError:
-        return f"{row.values}"
+    gold = countdown_gold(row.get(*_NUMBERS), row.get(*_TARGET))
     return f"{sorted(gold.numbers)} {gold.target}"
 
 
 def _hub(numbers: int, test: int) -> Hub:
-    """The field's set with that many numbers; it comes in one piece, whose test share is that of our own puzzles."""
+    """The field's set with that many numbers; it comes in one piece, whose test share is that of our own puzzles.
 
-    def is_in(*splits: str) -> Callable[[Mapping[str, Any]], bool]:
-        return lambda row: (
-            len(row["nums"]) == numbers and split_of(tuple(row["nums"]), row["target"]) in splits
-        )
+    A row that is no puzzle stays in train, for the task to leave out.
+    """
 
-    train, tested = replace(_HUB, keep=is_in("train", "dev")), replace(_HUB, keep=is_in("test"))
+    def is_in(row: Mapping[str, Any], *splits: str) -> bool:
+        try:
+            gold = countdown_gold(row["nums"], row["target"])
+        except RowError:
+            return "train" in splits
+        return len(gold.numbers) == numbers and split_of(gold.numbers, gold.target) in splits
+
+    train = replace(_HUB, keep=lambda row: is_in(row, "train", "dev"))
+    tested = replace(_HUB, keep=lambda row: is_in(row, "test"))
     return Hub({"train": [train], "test": [tested]}, most={"test": test}, key=_puzzle)

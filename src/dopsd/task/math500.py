@@ -6,7 +6,7 @@ from dopsd.task.grading.graders import GraderName
 from dopsd.task.published_data import open_source
 from dopsd.task.question import QuestionTask, question_of
 from dopsd.task.source.hub import Hub, HubSplit
-from dopsd.task.source.row import Record
+from dopsd.task.source.row import Record, text_of
 
 _INSTRUCTION = (
     "Solve this mathematics problem. Work it out step by step between <reasoning> and </reasoning>, "
@@ -48,14 +48,13 @@ class Math500(QuestionTask):
 
     def gold(self, row: Record) -> str:
         """The answer in LaTeX."""
-        if row.values.get("answer") is not None:
-            return math_gold(row.get("answer"))
-        return math_gold(last_boxed(str(row.get("solution"))))
+        answer = row.optional("answer")
+        return math_gold(last_boxed(str(row.optional("solution"))) if answer is None else answer)
 
     def solution(self, row: Record, gold: str) -> str | None:
         """The worked solution in the response format, the answer boxed only at its end."""
-        worked = row.values.get("solution")
-        return None if worked is None else write_response(_unboxed(str(worked)).strip(), gold)
+        worked = row.optional("solution") or None
+        return None if worked is None else write_response(_unboxed(text_of(worked, "solution")), gold)
 
 
 def _unboxed(text: str) -> str:

@@ -21,7 +21,7 @@ class PromptTemplate:
 def read_template(file: str, needed: Sequence[str]) -> PromptTemplate:
     """The template in a file, less its last line break; raises ValueError where a name is missing from it."""
     try:
-        text = Path(file).expanduser().read_text(encoding="utf-8").removesuffix("\n")
+        text = Path(file).expanduser().read_text(encoding="utf-8-sig").removesuffix("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"task.prompt_template={file!r}: cannot be read ({error})") from error
     missing = [f"{{{name}}}" for name in needed if f"{{{name}}}" not in text]

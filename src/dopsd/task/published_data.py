@@ -36,8 +36,9 @@ def open_source(
         return made
     for part in made.parts():  # a missing column is an error now and not in the middle of a run
         try:
-            for names in columns:
-                made.rows(part)[0].get(*names)
+            for row in made.rows(part):
+                for names in columns:
+                    row.get(*names)
         except ValueError as error:
             where = f"task.path={path!r}" if source == "files" else f"task.source={source}"
             raise ValueError(f"{where}: {error}") from error

@@ -5,7 +5,7 @@ from typing import Any
 
 from dopsd.task.row_task import RowTask
 from dopsd.task.source.held_out import drawn
-from dopsd.task.source.row import Record
+from dopsd.task.source.row import Record, text_of
 
 
 class QuestionTask(RowTask):
@@ -28,5 +28,5 @@ class QuestionTask(RowTask):
 
 
 def question_of(row: Record) -> str:
-    """The question, which some files call the problem, without white space around it."""
-    return str(row.get("problem", "question")).strip()
+    """The question, which some files call the problem; raises RowError where it is no text."""
+    return text_of(row.get("problem", "question"), "question")

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dopsd.task.grading.gold import GoldError
 from dopsd.task.grading.graders import GRADERS, GraderName, check_grader
 from dopsd.task.prompt import PromptTemplate, read_template
 from dopsd.task.source.held_out import drawn
-from dopsd.task.source.row import Record
+from dopsd.task.source.row import Record, RowError, text_of
 from dopsd.task.source.source import Source
 from dopsd.task.task import Example, Split, Task, Verdict, check_integer, check_split
 
@@ -20,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class RowTask(Task):
-    """Examples in the order of their rows; a row without a readable gold answer is left out, with a warning."""
+    """Examples in the order of their rows; a row that cannot be used is left out and counted, with a warning."""
 
     fields: Sequence[str]  # what a prompt template must name
 
@@ -35,6 +34,7 @@ class RowTask(Task):
         self.grader: GraderName = grader
         self.template = None if prompt_template is None else read_template(prompt_template, self.fields)
         self._examples: dict[str, list[Example]] = {}
+        self._left_out: dict[str, int] = {}
 
     def examples(self, split: Split) -> Sequence[Example]:
         """The examples of one split; raises ValueError where the source has none of them."""
@@ -44,8 +44,13 @@ class RowTask(Task):
             left_out: list[str] = []
             examples = list(self._made(split, rows, left_out))
             self._warn(split, len(rows), left_out, examples)
-            self._examples[split] = self._limited(examples)
+            self._examples[split], self._left_out[split] = self._limited(examples), len(left_out)
         return self._examples[split]
+
+    def left_out(self, split: Split) -> int:
+        """The rows of a split whose question or gold answer cannot be read."""
+        self.examples(split)
+        return self._left_out[split]
 
     def verdict(self, example: Example, response: str) -> Verdict:
         """Judge the response with the task's grader."""
@@ -53,11 +58,11 @@ class RowTask(Task):
 
     @abstractmethod
     def gold(self, row: Record) -> Any:
-        """What a verdict needs; raises GoldError where the row has nothing that can be read as such."""
+        """What a verdict needs; raises RowError where the row has nothing that can be read as such."""
 
     @abstractmethod
     def prompt_fields(self, row: Record, gold: Any) -> Mapping[str, object]:
-        """What stands in a prompt, by the names in `fields`."""
+        """What stands in a prompt, by the names in `fields`; raises RowError where it cannot be read."""
 
     @abstractmethod
     def default_prompt(self, fields: Mapping[str, object]) -> str:
@@ -68,7 +73,7 @@ class RowTask(Task):
         """The end of an example's id: says which problem it is."""
 
     def solution(self, row: Record, gold: Any) -> str | None:
-        """The worked solution, where the row has one."""
+        """The worked solution, where the row has one; raises RowError where that cannot be read."""
         return None
 
     def prompt_with(self, fields: Mapping[str, object]) -> str:
@@ -81,18 +86,18 @@ class RowTask(Task):
         for row in rows:
             try:
                 gold = self.gold(row)
-            except GoldError as error:
+                prompt = self.prompt_with(self.prompt_fields(row, gold))
+                solution = self.solution(row, gold)
+                if solution is not None:
+                    text_of(solution, "solution")
+            except RowError as error:
                 left_out.append(f"{row.where}: {error}")
                 continue
             stem = self.stem(row, gold)
             seen[stem] += 1
             repeat = f"#{seen[stem]}" if seen[stem] > 1 else ""
-            yield Example(
-                id=f"{self.name}/{split}/{stem}{repeat}",
-                prompt=self.prompt_with(self.prompt_fields(row, gold)),
-                solution=self.solution(row, gold),
-                gold=gold,
-            )
+            identity = f"{self.name}/{split}/{stem}{repeat}"
+            yield Example(id=identity, prompt=prompt, solution=solution, gold=gold)
 
     def _limited(self, examples: list[Example]) -> list[Example]:
         if self.limit is None or self.limit >= len(examples):
@@ -105,9 +110,7 @@ class RowTask(Task):
             return
         listed = "; ".join(left_out[:_LISTED])
         more = f"; and {len(left_out) - _LISTED} more" if len(left_out) > _LISTED else ""
-        message = (
-            f"{len(left_out)} of {rows} {split} rows have no gold answer that can be read: {listed}{more}"
-        )
+        subject = f"task={self.name}: {len(left_out)} of {rows} {split} rows cannot be used"
         if not examples:
-            raise ValueError(f"task={self.name}: {message}")
-        log.warning("task=%s leaves out what cannot be graded: %s", self.name, message)
+            raise ValueError(f"{subject}: {listed}{more}")
+        log.warning("%s and are left out: %s%s", subject, listed, more)

@@ -62,7 +62,7 @@ class Sudoku(RowTask):
             path=path,
             dev=dev,
             columns=(("puzzle",), ("solution",)),
-            key=lambda row: str(row.get("puzzle")),
+            key=lambda row: self.gold(row).puzzle,
             others={"generated": lambda: puzzles},
         )
         super().__init__(opened, limit=limit, grader=grader, prompt_template=prompt_template)

@@ -51,6 +51,10 @@ class Task(ABC):
     def verdict(self, example: Example, response: str) -> Verdict:
         """Judge a response, which may be any string at all; never raises."""
 
+    def left_out(self, split: Split) -> int:
+        """How many rows of a split are no examples because they cannot be used."""
+        return 0
+
     def chance(self, examples: Sequence[Example]) -> dict[str, float]:
         """What the best of the answers that look at no prompt reach on average, by the names in `Verdict.extra`."""
         return {}

@@ -1,6 +1,7 @@
 """The same rows whatever the format; a mistake is named with its file and line."""
 
 import json
+from math import inf
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,7 +55,9 @@ def test_json_lines_come_back_as_they_were(tmp_path_factory, rows):
         ("x.jsonl", b"[" * 100_000, r"x.jsonl line 1: is not JSON"),
         ("x.jsonl", b"", "x.jsonl: has no rows"),
         ("x.jsonl", b"\n \n", "x.jsonl: has no rows"),
-        ("x.jsonl", b"\xff\xfe", "x.jsonl: is not UTF-8 text"),
+        ("x.jsonl", b"\xff\xfe", "x.jsonl line 1: is not UTF-8 text"),
+        ("x.jsonl", b'{"a": 1}\n{"a": "\xed\xa0\x80"}\n', "x.jsonl line 2: is not UTF-8 text"),
+        ("x.csv", b"a,b\n1,2\n1,\xe9\n", "x.csv line 3: is not UTF-8 text"),
         ("x.csv", b"a,b\n1,2\n3\n", "x.csv line 3: has not as many columns as the first line"),
         ("x.csv", b"a,b\n1,2,3\n", "x.csv line 2: has not as many columns as the first line"),
         ("x.csv", b'a,b\n"1,2\n', "x.csv line 2: is not csv"),
@@ -118,3 +121,15 @@ def test_what_is_no_data_is_refused_in_one_line(tmp_path):
     (tmp_path / "test.jsonl").write_text("{")
     with pytest.raises(ValueError, match=r"^task.path='[^']*': test.jsonl line 1: is not JSON"):
         Folder(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv"])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, name):
+    file = write(tmp_path, name)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert [dict(row.values) for row in read_rows(file)] == ROWS
+
+
+def test_an_integer_of_any_length_is_a_number(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"a": ' + "9" * 5000 + '}\n{"a": 3}\n')
+    assert [row.get("a") for row in read_rows(tmp_path / "x.jsonl")] == [inf, 3]

@@ -1,17 +1,20 @@
 """The gold answers of records and of generation files, in the form that the graders want."""
 
+import math
 import re
 from fractions import Fraction
 
 from dopsd.task.grading.countdown import CountdownGold
 from dopsd.task.grading.sudoku import SudokuGold
+from dopsd.task.source.row import RowError, is_encodable, short
 from dopsd.task.sudoku_grids import grids
 
 _PUZZLE = re.compile(r"(?<!\d)[0-4]{16}(?!\d)")
 _MAX_LENGTH = 300  # characters
+_MAX_NUMBERS = 20
 
 
-class GoldError(ValueError):
+class GoldError(RowError):
     """A gold answer that cannot be read: such a row cannot be graded."""
 
 
@@ -19,18 +22,19 @@ def number_gold(value: object) -> Fraction:
     """A number, or a text that ends in `#### number` or is one; thousands commas and a dollar sign are dropped."""
     text = str(value).rpartition("####")[2].strip().replace(",", "").removeprefix("$")
     if value is None or isinstance(value, bool) or len(text) > _MAX_LENGTH or "e" in text.lower():
-        raise GoldError(f"{_short(value)} is not a number")
+        raise GoldError(f"{short(value)} is not a number")
     try:
         return Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
-        raise GoldError(f"{_short(value)} is not a number") from error
+        raise GoldError(f"{short(value)} is not a number") from error
 
 
 def math_gold(value: object) -> str:
     """A mathematical answer in LaTeX."""
-    text = value.strip() if isinstance(value, str) else str(value) if isinstance(value, int | float) else ""
-    if not text or len(text) > _MAX_LENGTH or isinstance(value, bool):
-        raise GoldError(f"{_short(value)} is not an answer")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    text = str(value).strip() if isinstance(value, str) or is_number else ""
+    if text.casefold() in ("", "nan") or len(text) > _MAX_LENGTH or not is_encodable(text):
+        raise GoldError(f"{short(value)} is not an answer")
     return text
 
 
@@ -38,10 +42,12 @@ def countdown_gold(numbers: object, target: object, operations: str = "+-*/") ->
     """Numbers as a list or a text with commas, and a target."""
     parts = re.split(r"[,\s]+", numbers.strip(" []")) if isinstance(numbers, str) else numbers
     try:
-        values = tuple(_integer(part) for part in parts)  # pyright: ignore[reportGeneralTypeIssues, reportOptionalIterable]
+        if not isinstance(parts, list | tuple) or not 0 < len(parts) <= _MAX_NUMBERS:
+            raise ValueError("not some numbers")
+        values = tuple(map(_integer, parts))
         return CountdownGold(numbers=values, target=_integer(target), operations=operations)
-    except (TypeError, ValueError) as error:
-        raise GoldError(f"numbers {_short(numbers)} and target {_short(target)} are no puzzle") from error
+    except ValueError as error:
+        raise GoldError(f"numbers {short(numbers)} and target {short(target)} are no puzzle") from error
 
 
 def sudoku_gold(puzzle: object, solution: object) -> SudokuGold:
@@ -49,7 +55,7 @@ def sudoku_gold(puzzle: object, solution: object) -> SudokuGold:
     given, solved = _cells(puzzle), _cells(solution)
     fits = len(given) == len(solved) == 16 and all(a in ("0", b) for a, b in zip(given, solved, strict=True))
     if not fits or not set(given) <= set("01234") or solved not in grids():
-        raise GoldError(f"{_short(puzzle)} with solution {_short(solution)} is no puzzle")
+        raise GoldError(f"{short(puzzle)} with solution {short(solution)} is no puzzle")
     return SudokuGold(puzzle=given, solution=solved)
 
 
@@ -57,7 +63,7 @@ def puzzle_in(question: str) -> str:
     """The first 16 cells written in a question."""
     found = _PUZZLE.search(question)
     if found is None:
-        raise GoldError(f"no puzzle of 16 cells stands in {_short(question)}")
+        raise GoldError(f"no puzzle of 16 cells stands in {short(question)}")
     return found[0]
 
 
@@ -70,9 +76,7 @@ def _integer(value: object) -> int:
 
 def _cells(value: object) -> str:
     """The cells as text; a table may have read them as a number and lost zeros in front."""
-    return f"{value:016d}" if isinstance(value, int) else re.sub(r"\s", "", str(value))
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, float) and value.is_integer():  # a column of numbers with one missing
+        value = int(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return f"{value:016d}" if is_number else re.sub(r"\s", "", str(value))

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from hashlib import blake2b
 
-from dopsd.task.source.row import Record
+from dopsd.task.source.row import Record, RowError
 from dopsd.task.source.source import PublishedData, Source
 from dopsd.task.task import Split
 
@@ -12,17 +12,20 @@ log = logging.getLogger(__name__)
 
 
 class HeldOut(Source):
-    """A published data set with a dev split of its own; `key` is the text by which two rows are the same problem."""
+    """A published data set with a dev split of its own; `key` is the text by which two rows are the same problem.
+
+    A row for which `key` raises RowError is nobody's problem: it stays in train or test, for the task to leave out.
+    """
 
     def __init__(self, published: PublishedData, *, key: Callable[[Record], str], dev: int) -> None:
-        self._published, self._key, self._dev = published, key, dev
+        self._published, self._problem, self._dev = published, key, dev
 
     def rows(self, split: Split) -> list[Record]:
         """Test as it is published; train without the problems of test and dev."""
         if split == "test":
             return self._published.rows("test")
         rows = self._without_test(self._published.rows("train"))
-        order = {key: drawn(key) for key in map(self._key, rows)}
+        order = {key: drawn(key) for key in map(self._key, rows) if key is not None}
         if self._dev >= len(order):
             raise ValueError(
                 f"task.dev={self._dev}: must be below {len(order)}, the number of train problems"
@@ -33,13 +36,19 @@ class HeldOut(Source):
     def _without_test(self, rows: list[Record]) -> list[Record]:
         if "test" not in self._published.parts():
             return rows
-        test = set(map(self._key, self._published.rows("test")))
+        test = set(map(self._key, self._published.rows("test"))) - {None}
         kept = [row for row in rows if self._key(row) not in test]
         if len(kept) < len(rows):
             log.warning(
                 "%d of %d train rows stand in test too and are left out", len(rows) - len(kept), len(rows)
             )
         return kept
+
+    def _key(self, row: Record) -> str | None:
+        try:
+            return self._problem(row)
+        except RowError:
+            return None
 
 
 def drawn(text: str) -> bytes:
