@@ -11,6 +11,7 @@ from dopsd.config.saved import key_of, read_saved
 
 OF_THE_MODEL = ("model", "lora", "lora_r", "lora_alpha", "lora_dropout")
 OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
+OF_THE_DECODING = ("remasking", "end_of_text", "cfg_scale")
 
 
 def refuse_unread(overrides: Sequence[str], read: Collection[str], reader: str) -> None:
@@ -33,6 +34,9 @@ def as_in_the_run(
     for key in (*OF_THE_MODEL, *(() if "task" in typed else OF_THE_TASK)):
         if key not in typed:
             _take_over(config, saved, key, [t for t in typed if t.startswith(f"{key}.")])
+    for key in OF_THE_DECODING:
+        if key not in typed:
+            config[key] = saved.evaluation_sampler[key]
     return config, arms
 
 
