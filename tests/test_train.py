@@ -183,9 +183,9 @@ def test_training_stops_early_and_says_where(
 def test_approximate_rollouts_are_named_at_the_start(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    typed = (*QUICK, *SMALL_TASK, model, "rollout.sampler.threshold=0.9", "rollout.sampler.cache=prefix")
+    typed = (*QUICK, *SMALL_TASK, model, "threshold=0.9", "cache=prefix")
     ran = run(capsys, "train", *typed, f"hydra.run.dir={tmp_path / 'run'}")
-    said = "rollouts are approximate (rollout.sampler.threshold=0.9 rollout.sampler.cache=prefix)"
+    said = "rollouts are approximate (threshold=0.9 cache=prefix)"
     assert " ".join(ran.err.split()).startswith(said)
 
 

@@ -2,18 +2,16 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from dopsd.entry.command import command
 
-from dopsd.config.saved import planned
-from dopsd.entry.command import carried_back, command
-from dopsd.entry.composing import CONF
-from dopsd.entry.processes import on_every_process
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+    from omegaconf import DictConfig
 
 
-def train(config: DictConfig, directory: Path) -> None:
+def train(config: "DictConfig", directory: Path) -> None:
     """Plan, load, measure, train, measure again, and leave everything in the directory."""
     from dopsd import job  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
 
@@ -46,17 +44,17 @@ def train(config: DictConfig, directory: Path) -> None:
     )
 
 
-@hydra.main(version_base="1.3", config_path=CONF, config_name="train")
-def _entry(config: DictConfig) -> None:
-    with carried_back():
-        hydra_config = HydraConfig.get()
-        directory = Path(config.resume or hydra_config.runtime.output_dir)
-        on_every_process(train, planned(config, hydra_config), directory)
+def _job(config: "DictConfig", hydra: "HydraConf") -> None:
+    from dopsd.config.saved import planned  # noqa: PLC0415
+    from dopsd.entry.processes import on_every_process  # noqa: PLC0415
+
+    directory = Path(config.resume or hydra.runtime.output_dir)
+    on_every_process(train, planned(config, hydra), directory)
 
 
 def main() -> None:
     """The console script."""
-    command(_entry, "train")
+    command(_job, "train")
 
 
 if __name__ == "__main__":

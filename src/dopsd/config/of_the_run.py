@@ -14,6 +14,7 @@ from dopsd.config.trust import trusted_nodes
 
 OF_THE_MODEL = ("model", "lora", "lora_r", "lora_alpha", "lora_dropout")
 OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
+OF_THE_DECODING = ("remasking", "end_of_text", "cfg_scale")
 
 
 def refuse_unread(overrides: Sequence[str], read: Collection[str], reader: str) -> None:
@@ -41,6 +42,9 @@ def as_in_the_run(
     nodes = trusted_nodes(saved, keys, trust=trust, subject=f"checkpoint={run}", typed=typed)
     for key, node in nodes.items():
         _take_over(config, node, key, [t for t in typed if t.startswith(f"{key}.")])
+    for key in OF_THE_DECODING:
+        if key not in typed:
+            config[key] = saved.evaluation_sampler[key]
     return config, arms
 
 

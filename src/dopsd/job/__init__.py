@@ -12,6 +12,7 @@ from dopsd.job.hardware import Hardware
 from dopsd.job.plan import Plan
 from dopsd.job.probing import circumstances, prepare_probe, run_probe
 from dopsd.job.reporting import ReportOptions, compare, leave_report
+from dopsd.job.resuming import check_resume_point
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.selection import Selection
 from dopsd.job.short_of_memory import memory_explained
@@ -31,6 +32,7 @@ __all__ = [
     "Student",
     "TrainingResult",
     "WeightsAccuracy",
+    "check_resume_point",
     "circumstances",
     "compare",
     "draw_curve",

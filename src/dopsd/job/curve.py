@@ -10,6 +10,7 @@ from dopsd import ranks
 from dopsd.callbacks.dev_evaluation import DevAccuracy
 from dopsd.evaluation.interval import Interval
 from dopsd.figure import entitle, plain
+from dopsd.files import written_whole
 from dopsd.job.metrics_file import read_metrics
 from dopsd.job.run_directory import RunDirectory
 
@@ -29,7 +30,8 @@ def draw_curve(run: RunDirectory, *, title: str, history: Sequence[DevAccuracy],
     below.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     plain(above, below)
     figure.align_ylabels()
-    figure.savefig(run.curve, dpi=150, format="png")
+    with written_whole(run.curve) as part:
+        figure.savefig(part, dpi=150, format="png")
 
 
 def _draw_accuracy(axes: Axes, history: Sequence[DevAccuracy], base: Interval) -> None:

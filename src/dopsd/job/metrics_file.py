@@ -1,13 +1,14 @@
 """metrics.csv: one row a training step, readable at any time, continued by a resumed run."""
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from dopsd.files import written_whole
 
 STEP = "step"
 
@@ -59,12 +60,10 @@ class MetricsFile(Logger):
             csv.DictWriter(file, self._columns).writerow(self._rows[-1])
 
     def _rewrite(self) -> None:
-        part = self._file.with_name(f".{self._file.name}.part")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with written_whole(self._file) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(self._rows)
-        os.replace(part, self._file)
 
 
 def read_metrics(file: Path) -> list[dict[str, float]]:

@@ -30,7 +30,7 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 class Settings:
     """The numbers that a run itself reads."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     max_steps: AtLeastOne
     prompts_per_step: AtLeastOne
     eval_every: AtLeastOne
@@ -89,9 +89,7 @@ class Plan:
     def approximate_rollouts(self) -> list[str]:
         """The settings, as they are typed, by which training samples in another way than exactly."""
         rollout = self.method.arguments.get("rollout")
-        return (
-            [] if rollout is None else [f"rollout.sampler.{how}" for how in approximations(rollout.sampler)]
-        )
+        return [] if rollout is None else approximations(rollout.sampler)
 
     def examples(self, split: Split) -> Sequence[Example]:
         """What is evaluated of a split: its first `eval_limit` examples."""

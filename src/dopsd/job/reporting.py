@@ -15,6 +15,7 @@ from dopsd import ranks
 from dopsd.config.build import prepare_top_level
 from dopsd.config.errors import UserError
 from dopsd.evaluation.paired import PairedComparison
+from dopsd.files import WritingError, missing_directories, write_text
 from dopsd.job.run_directory import RunDirectory
 from dopsd.report.answers import read_shares
 from dopsd.report.manifest import manifest
@@ -37,11 +38,23 @@ class ReportOptions:
     def __post_init__(self) -> None:
         if self.compare is not None and len(self.compare) != 2:
             raise ValueError(f"compare=[{','.join(self.compare)}] must be two evaluations, [A,B]")
+        if isinstance(self.html, str):
+            _check_page(Path(self.html))
 
     @classmethod
     def of(cls, config: DictConfig) -> "ReportOptions":
         """Raises UserError for a wrong value."""
         return prepare_top_level(config, cls)()
+
+
+def _check_page(file: Path) -> None:
+    """Raises ValueError where it cannot be written."""
+    try:
+        missing_directories(file.absolute().parent)
+    except WritingError as error:
+        raise ValueError(f"html={str(file)!r} must be a file in a writable directory") from error
+    if file.is_dir():
+        raise ValueError(f"html={str(file)!r} must be true, or a file and no directory")
 
 
 def reading(key: str, path: Path) -> dict[str, float]:
@@ -84,13 +97,13 @@ def leave_report(
     run.write_json("evaluation.json", content)
     if not ranks.is_first():
         return
-    if wanted.html:
-        file = directory / "evaluation.html" if wanted.html is True else Path(wanted.html)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(page(content, [row.evaluation.samples for row in rows]), encoding="utf-8")
     first, tasks = content["rows"][0], dict.fromkeys(row["task"] for row in content["rows"])
     title = f"{', '.join(tasks)}, accuracy on {first['split']} (n = {first['n']}, 95 % intervals)"
     _print(title, header(content), lines(content), notes(content), where=directory)
+    if wanted.html:  # last: what is decoded is written and shown by now
+        file = directory / "evaluation.html" if wanted.html is True else Path(wanted.html)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_text(file, page(content, [row.evaluation.samples for row in rows]))
 
 
 def _print(

@@ -1,7 +1,6 @@
 """What a run leaves behind, and where."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,9 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from dopsd import ranks
 from dopsd.config.errors import Interruption, UserError
+from dopsd.config.paths import resume_command
 from dopsd.config.saved import CONFIG, RESUME_POINT, WEIGHTS, written_out
 from dopsd.evaluation.decode import Sample
 from dopsd.evaluation.interval import Interval
+from dopsd.files import write_text
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,7 @@ class RunDirectory:
         """A text file that is there as a whole or not at all."""
         if not ranks.is_first():
             return
-        file = self.path / f".{name}.part"
-        file.write_text(text, encoding="utf-8")
-        os.replace(file, self.path / name)
+        write_text(self.path / name, text)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """A JSON file, the same way."""
@@ -76,7 +75,12 @@ class RunDirectory:
         file = self.path / f"{name}.json"
         known = ranks.of_first(file.read_text(encoding="utf-8") if file.exists() else None)
         if known is not None:
-            return Interval(**json.loads(known))
+            try:
+                return Interval(**json.loads(known))
+            except (TypeError, ValueError) as error:
+                raise UserError(
+                    f"{file}: cannot be read ({error}); without it, it is measured again"
+                ) from error
         measured = measure()
         self.write_json(file.name, asdict(measured))
         return measured
@@ -87,8 +91,7 @@ class RunDirectory:
         try:
             yield
         except KeyboardInterrupt:
-            if self.resume_point.exists():
-                how = f"go on with: python -m dopsd.train resume={self.path}"
-            else:
-                how = "it had not reached its first resume point"
-            raise Interruption(f"interrupted; the run's files are in {self.path}; {how}") from None
+            how = resume_command(self.path)
+            raise Interruption(
+                f"interrupted; the run's files are in {self.path}; go on with: {how}"
+            ) from None
