@@ -16,7 +16,8 @@ from dopsd.job.run_directory import RunDirectory
 from dopsd.job.selection import Selection
 from dopsd.job.short_of_memory import memory_explained
 from dopsd.job.student import Student
-from dopsd.job.summary import WeightsAccuracy, summarise, test_weights, title_of, versions
+from dopsd.job.summary import TestResult, summarise, test_weights, title_of, versions
+from dopsd.job.table import show_table
 
 __all__ = [
     "Display",
@@ -29,8 +30,8 @@ __all__ = [
     "RunDirectory",
     "Selection",
     "Student",
+    "TestResult",
     "TrainingResult",
-    "WeightsAccuracy",
     "circumstances",
     "compare",
     "draw_curve",
@@ -39,6 +40,7 @@ __all__ = [
     "memory_explained",
     "prepare_probe",
     "run_probe",
+    "show_table",
     "summarise",
     "test_weights",
     "title_of",
