@@ -28,7 +28,7 @@ def compare(config: "DictConfig", directory: Path) -> None:
     """Compare two evaluations; no model is loaded."""
     from dopsd import job  # noqa: PLC0415
 
-    job.compare(job.ReportOptions.of(config).compare or [], directory)
+    job.compare(job.ReportOptions.of(config), directory)
 
 
 def _job(config: "DictConfig", hydra: "HydraConf") -> None:

@@ -27,21 +27,12 @@ def train(config: "DictConfig", directory: Path) -> None:
                 f"rollouts are approximate ({' '.join(ways)}); probe=drift of dopsd.probe measures how much"
             )
         examiner = job.Examiner(plan=plan, display=display)
-        base = run.remembered("base", lambda: examiner(student, "test", "base, test").accuracy)
+        base = run.base_scores(lambda: examiner(student, "test", "base, test"))
         fitted = job.fit(method, student, run, examiner, config=config, started=started)
-        best, final = job.test_weights(student, run, examiner, base=base, fitted=fitted)
-    summary = job.summarise(config, base=base, best=best, final=final, fitted=fitted)
-    run.write_json("summary.json", summary)
-    job.draw_curve(run, title=job.title_of(config), history=fitted.history, base=base)
-    display.result(
-        f"{config.command.arms.task}, accuracy on test",
-        {
-            "base": base,
-            f"-> best (step {best.step})": best.accuracy,
-            f"-> final (step {final.step})": final.accuracy,
-        },
-        where=run.path,
-    )
+        tested = job.test_weights(student, run, examiner, base=base, fitted=fitted)
+    run.write_json("summary.json", job.summarise(config, tested=tested, fitted=fitted))
+    job.draw_curve(run, title=job.title_of(config), history=fitted.history, base=base.accuracy)
+    job.show_table(tested.title(config.command.arms.task), *tested.table(), where=run.path)
 
 
 def _job(config: "DictConfig", hydra: "HydraConf") -> None:

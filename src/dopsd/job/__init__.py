@@ -17,7 +17,8 @@ from dopsd.job.run_directory import RunDirectory
 from dopsd.job.selection import Selection
 from dopsd.job.short_of_memory import memory_explained
 from dopsd.job.student import Student
-from dopsd.job.summary import WeightsAccuracy, summarise, test_weights, title_of, versions
+from dopsd.job.summary import TestResult, summarise, test_weights, title_of, versions
+from dopsd.job.table import show_table
 
 __all__ = [
     "Display",
@@ -30,8 +31,8 @@ __all__ = [
     "RunDirectory",
     "Selection",
     "Student",
+    "TestResult",
     "TrainingResult",
-    "WeightsAccuracy",
     "check_resume_point",
     "circumstances",
     "compare",
@@ -41,6 +42,7 @@ __all__ = [
     "memory_explained",
     "prepare_probe",
     "run_probe",
+    "show_table",
     "summarise",
     "test_weights",
     "title_of",

@@ -35,7 +35,7 @@ def draw_curve(run: RunDirectory, *, title: str, history: Sequence[DevAccuracy],
 
 
 def _draw_accuracy(axes: Axes, history: Sequence[DevAccuracy], base: Interval) -> None:
-    steps = [checked.step for checked in history]
+    steps = [checked.training_step for checked in history]
     accuracies = [checked.accuracy for checked in history]
     axes.fill_between(
         steps,
@@ -46,10 +46,16 @@ def _draw_accuracy(axes: Axes, history: Sequence[DevAccuracy], base: Interval) -
         linewidth=0,
     )
     axes.plot(steps, [a.accuracy for a in accuracies], color=_ACCURACY, marker="o", markersize=4)
-    best = max(history, key=lambda checked: (checked.accuracy.accuracy, -checked.step))
+    reported, *others = history[0].metrics
+    for name in others:
+        values = [checked.metrics[name].accuracy for checked in history]
+        axes.plot(steps, values, color=_QUIET, linewidth=1, label=f"{name} (dev)")
+    if others:
+        axes.legend(frameon=False, fontsize=9, loc="upper left")
+    best = max(history, key=lambda checked: (checked.accuracy.accuracy, -checked.training_step))
     axes.annotate(
         f"{100 * best.accuracy.accuracy:.1f} %",
-        (best.step, best.accuracy.accuracy),
+        (best.training_step, best.accuracy.accuracy),
         xytext=(0, 7),
         textcoords="offset points",
         ha="center",
@@ -67,7 +73,8 @@ def _draw_accuracy(axes: Axes, history: Sequence[DevAccuracy], base: Interval) -
         color=_QUIET,
         fontsize=9,
     )
-    axes.set_ylabel(f"dev accuracy, 95 % band\n(n = {accuracies[0].n})")
+    named = "accuracy" if reported == "correct" else reported
+    axes.set_ylabel(f"dev {named}, 95 % band\n(n = {accuracies[0].n})")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.margins(y=0.15)
 

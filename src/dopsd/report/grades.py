@@ -9,7 +9,6 @@ from dopsd.evaluation.generations import (
     Grades,
     grade_file,
     is_by_id,
-    is_right,
     own_verdicts,
     response_of,
 )
@@ -56,7 +55,7 @@ def report(
 def own_report(task: Task, request: Request) -> Iterator[str]:
     """The lines for a task from outside, which knows no other grader than its own verdict."""
     verdicts = _of_the_file(request, lambda file: own_verdicts(task, file))
-    accuracy = Interval.of(sum(verdict.accepted for verdict in verdicts), len(verdicts))
+    accuracy = Interval.of(sum(verdict.correct for verdict in verdicts), len(verdicts))
     yield f"{task.name}: {len(verdicts)} rows of {request.generations}"
     yield f"accuracy: {_percent(accuracy)}, by the task's own verdict"
 
@@ -85,7 +84,7 @@ def _listed(places: Sequence[str]) -> str:
 def _figures(grades: Grades, grader: GraderName) -> str:
     if grades.task != "sudoku":
         return _percent(grades.accuracy(grader))
-    solved = sum(graded.verdicts[grader].extra["exact"] == 1 for graded in grades.readable)
+    solved = sum(graded.verdicts[grader].correct for graded in grades.readable)
     return (
         f"solved {_percent(Interval.of(solved, len(grades.readable)))}, "
         f"cells {_percent(grades.cells(grader))}, chance (one digit 16 times) {100 * grades.chance:.2f} % of the cells"
@@ -97,7 +96,7 @@ def _percent(share: Interval) -> str:
 
 
 def _disagreement(graded: GenerationVerdicts) -> str:
-    accepted_by = next(grader for grader, verdict in graded.verdicts.items() if is_right(verdict))
+    accepted_by = next(grader for grader, verdict in graded.verdicts.items() if verdict.correct)
     end = " ".join(response_of(graded.row).partition("<|")[0].split())[-_SHOWN:]
     return f"{graded.row.where}: only {accepted_by} accepts; gold {_gold(graded)}; ... {end}"
 
