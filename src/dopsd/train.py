@@ -23,18 +23,28 @@ def train(config: DictConfig, directory: Path) -> None:
     student = job.Student.load(plan)
     method = student.method()
     run = job.RunDirectory.open(directory, config)
-    with job.Display() as display, run.interruptible():
+    with (
+        job.Display(log=run.log) as display,
+        run.interruptible(),
+        job.opened_logger(plan, run, config, display) as loggers,
+    ):
+        for line in job.start_block(student, run, config):
+            display.say(line)
         if ways := plan.approximate_rollouts:
             display.say(
                 f"rollouts are approximate ({' '.join(ways)}); probe=drift of dopsd.probe measures how much"
             )
         examiner = job.Examiner(plan=plan, display=display)
         base = run.remembered("base", lambda: examiner(student, "test", "base, test").accuracy)
-        fitted = job.fit(method, student, run, examiner, config=config, started=started)
+        fitted = job.fit(method, student, run, examiner, loggers=loggers, started=started)
         best, final = job.test_weights(student, run, examiner, base=base, fitted=fitted)
-    summary = job.summarise(config, base=base, best=best, final=final, fitted=fitted)
-    run.write_json("summary.json", summary)
-    job.draw_curve(run, title=job.title_of(config), history=fitted.history, base=base)
+        summary = job.summarise(config, base=base, best=best, final=final, fitted=fitted)
+        run.write_json("summary.json", summary)
+        job.log_results(loggers, summary)
+        if complaint := fitted.learning.complaint:
+            display.say(f"WARNING: {complaint}")
+    test = {"base": base, "best": best.accuracy, "final": final.accuracy}
+    job.draw_curve(run, title=job.title_of(config), history=fitted.history, test=test)
     display.result(
         f"{config.command.arms.task}, accuracy on test",
         {
@@ -43,6 +53,7 @@ def train(config: DictConfig, directory: Path) -> None:
             f"-> final (step {final.step})": final.accuracy,
         },
         where=run.path,
+        note=complaint,
     )
 
 

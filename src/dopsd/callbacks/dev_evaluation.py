@@ -77,10 +77,12 @@ class DevEvaluation(L.Callback):
             log_samples(logger, evaluation.samples[:_LOGGED], step)
         accuracy = evaluation.accuracy
         self.history.append(DevAccuracy(step=step, accuracy=accuracy))
-        module.log_dict(
-            {"eval/accuracy": accuracy.accuracy, "eval/low": accuracy.low, "eval/high": accuracy.high},
-            batch_size=1,
-        ) if step else None
+        metrics = {"eval/accuracy": accuracy.accuracy, "eval/low": accuracy.low, "eval/high": accuracy.high}
+        if step:
+            module.log_dict(metrics, batch_size=1)
+        else:  # before the first step, Lightning has no row yet
+            for logger in trainer.loggers:
+                logger.log_metrics(metrics, step)
         if self.best.step == step:
             save_weights(module.network, self._directory)  # pyright: ignore
 

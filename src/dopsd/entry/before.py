@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,17 +21,22 @@ from dopsd import ranks
 from dopsd.config.errors import UserError
 from dopsd.config.of_a_probe import probed
 from dopsd.config.rows import rows_of
-from dopsd.config.saved import planned, typed_overrides
+from dopsd.config.saved import CONFIG, planned, typed_overrides
 from dopsd.entry.composing import explain, refuse_unknown_appended
 
 if TYPE_CHECKING:
     from dopsd.job import Hardware
 
 _made_by_this_command: list[Path] = []
+_sweep: list[
+    tuple[Path, list[tuple[str, list[str]]]]
+] = []  # its directory, and its jobs: directory and overrides
 
 
 class BeforeAnything(Callback):
     """Checks the job, or each job of a sweep, and its output directory."""
+
+    _jobs: Sequence[Sequence[str]] = ()  # the overrides of each job of a sweep
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """One job; a resumed one goes on in its own directory."""
@@ -48,16 +54,34 @@ class BeforeAnything(Callback):
             if config.resume is not None:
                 raise UserError(f"resume={config.resume}: a run is resumed alone, without --multirun")
             is_here = str(config.hydra.launcher._target_).endswith(".BasicLauncher")
+            _name_jobs_by_what_differs(config)
+            jobs = []
             for overrides in _jobs(config):
-                job = compose(kwargs["config_name"], overrides, return_hydra_config=True)
+                given = [*overrides, *config.hydra.overrides.hydra]
+                job = compose(kwargs["config_name"], given, return_hydra_config=True)
                 hardware = _check(job, kwargs["config_name"], is_here=is_here)
                 _agree_on_directory(hardware, config, "hydra.sweep.dir")
-            _name_jobs_by_what_differs(config)
+                jobs.append((str(job.hydra.sweep.subdir), overrides))
             _claim(config, "hydra.sweep.dir")
+            self._jobs = [overrides for _, overrides in jobs]
+            if kwargs["config_name"] == "train":
+                _sweep[:] = [(Path(config.hydra.sweep.dir), jobs)]
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Notes the directory of a job in a sweep."""
+        """Notes the directory of a job in a sweep, and says which job it is."""
         _made_by_this_command.insert(0, Path(config.hydra.runtime.output_dir))
+        if config.hydra.mode == RunMode.MULTIRUN and ranks.is_first():
+            sys.stderr.write(f"\n{_header(config, self._jobs)}\n")
+
+
+def leave_sweep_table() -> None:
+    """One table over the jobs of a sweep, where the command was one and a job has begun, however it ended."""
+    for directory, jobs in _sweep:
+        if ranks.is_first() and any((directory / name / CONFIG).exists() for name, _ in jobs):
+            from dopsd.job.sweep import leave_sweep_table  # noqa: PLC0415
+
+            leave_sweep_table(directory, jobs)
+    _sweep.clear()
 
 
 def remove_what_is_empty() -> None:
@@ -104,6 +128,15 @@ def _agree_on_directory(hardware: "Hardware | None", config: DictConfig, key: st
     with read_write(config.hydra):
         OmegaConf.update(config, key, directory)
         config.hydra.overrides.hydra.append(f"{key}='{directory}'")
+
+
+def _header(config: DictConfig, jobs: Sequence[Sequence[str]]) -> str:
+    from dopsd.job.sweep import common_overrides  # noqa: PLC0415
+
+    typed, common = typed_overrides(config.hydra), common_overrides(jobs)
+    which = f"job {config.hydra.job.num + 1}" + (f" of {len(jobs)}" if jobs else "")
+    differing = " ".join(override for override in typed if override not in common)
+    return f"{which}: {differing} ({config.hydra.runtime.output_dir})"
 
 
 def _jobs(config: DictConfig) -> Iterator[list[str]]:

@@ -37,6 +37,8 @@ def command(entry: Callable[[], None], config_name: str) -> None:
     except KeyboardInterrupt as interrupt:
         before.remove_what_is_empty()
         _exit(interrupt.message if isinstance(interrupt, Interruption) else "interrupted", _INTERRUPTED)
+    finally:
+        before.leave_sweep_table()
 
 
 @contextmanager

@@ -65,6 +65,8 @@ def summarise(
         "training_steps": final.step,
         "stopped_early": final.step < config.max_steps,
         "completions": fitted.measures.completions,
+        "learnt_from": fitted.learning.examples,
+        "nothing_learnt": fitted.learning.complaint,
         "base": asdict(base),
         "best": best.as_dict(),
         "final": final.as_dict(),
