@@ -35,7 +35,8 @@ def train(config: DictConfig, directory: Path) -> None:
                 f"rollouts are approximate ({' '.join(ways)}); probe=drift of dopsd.probe measures how much"
             )
         examiner = job.Examiner(plan=plan, display=display)
-        base = run.remembered("base", lambda: examiner(student, "test", "base, test").accuracy)
+        with job.shared_base(run, config, display):
+            base = run.remembered("base", lambda: examiner(student, "test", "base, test").accuracy)
         fitted = job.fit(method, student, run, examiner, loggers=loggers, started=started)
         best, final = job.test_weights(student, run, examiner, base=base, fitted=fitted)
         summary = job.summarise(config, base=base, best=best, final=final, fitted=fitted)

@@ -17,6 +17,7 @@ from dopsd.job.probing import circumstances, prepare_probe, run_probe
 from dopsd.job.reporting import ReportOptions, compare, leave_report
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.selection import Selection
+from dopsd.job.shared_base import shared_base
 from dopsd.job.short_of_memory import memory_explained
 from dopsd.job.start_block import start_block
 from dopsd.job.student import Student
@@ -45,6 +46,7 @@ __all__ = [
     "opened_logger",
     "prepare_probe",
     "run_probe",
+    "shared_base",
     "start_block",
     "summarise",
     "test_weights",
