@@ -26,8 +26,10 @@ def draw_curve(
         return
     rows = read_metrics(run.metrics)
     panels = [panel for panel in _PANELS if any(panel[0] in row for row in rows)]
-    figure = Figure(figsize=(8, 4 + 1.1 * len(panels)), layout="constrained")
-    grid = figure.add_gridspec(1 + len(panels), 2, width_ratios=[5, 1], height_ratios=[3] + [1] * len(panels))
+    title = fill(title, 95, break_on_hyphens=False).replace("$", r"\$")  # all of it, and no formula
+    height = 3.8 + 1.1 * len(panels) + 0.17 * title.count("\n")
+    figure = Figure(figsize=(8, height), layout="constrained")
+    grid = figure.add_gridspec(1 + len(panels), 2, width_ratios=[4, 1], height_ratios=[3] + [1] * len(panels))
     above = figure.add_subplot(grid[0, 0])
     beside = figure.add_subplot(grid[0, 1], sharey=above)
     below = [figure.add_subplot(grid[i, 0], sharex=above) for i in range(1, 1 + len(panels))]
@@ -42,13 +44,8 @@ def draw_curve(
     lowest.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     plain(above, beside, *below)
     figure.align_ylabels([above, *below])
-    figure.suptitle(_wrapped(title), x=0.01, ha="left", fontsize=10)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     figure.savefig(run.curve, dpi=150, format="png")
-
-
-def _wrapped(title: str) -> str:
-    """All of the title: a word that is longer than a line is broken."""
-    return fill(title, 105, break_on_hyphens=False).replace("$", r"\$")
 
 
 def _draw_dev(axes: Axes, history: Sequence[DevAccuracy]) -> None:
@@ -58,8 +55,16 @@ def _draw_dev(axes: Axes, history: Sequence[DevAccuracy]) -> None:
     axes.fill_between(steps, low, high, color=_DEV, alpha=0.18, linewidth=0)
     axes.plot(steps, [a.accuracy for a in accuracies], color=_DEV, marker="o", markersize=4)
     best = max(history, key=lambda checked: (checked.accuracy.accuracy, -checked.step))
-    for step, accuracy in {(steps[0], accuracies[0].accuracy), (best.step, best.accuracy.accuracy)}:
-        _write(axes, accuracy, (step, accuracy), _DEV)
+    for checked in {history[0].step: history[0], best.step: best}.values():
+        axes.annotate(
+            f"{100 * checked.accuracy.accuracy:.1f} %",
+            (checked.step, checked.accuracy.accuracy),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            color=_DEV,
+            fontsize=9,
+        )
     axes.set_ylabel(f"accuracy on dev\n(n = {accuracies[0].n}, 95 % band)")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.margins(y=0.15)
@@ -77,23 +82,11 @@ def _draw_test(axes: Axes, test: Mapping[str, Interval]) -> None:
             markersize=4,
             capsize=3,
         )
-        _write(axes, share, (place, interval.high), _TEST)
-    axes.set_xticks(range(len(test)), test, fontsize=9)
+    labels = [f"{name}\n{100 * interval.accuracy:.1f}" for name, interval in test.items()]
+    axes.set_xticks(range(len(test)), labels, fontsize=9)
     axes.set_xlim(-0.6, len(test) - 0.4)
-    axes.set_title(f"on test (n = {next(iter(test.values())).n})", fontsize=9, color=_TEST)
+    axes.set_title(f"% on test\n(n = {next(iter(test.values())).n})", fontsize=9, color=_TEST)
     axes.tick_params(labelleft=False)
-
-
-def _write(axes: Axes, accuracy: float, at: tuple[float, float], color: str) -> None:
-    axes.annotate(
-        f"{100 * accuracy:.1f} %",
-        at,
-        xytext=(0, 6),
-        textcoords="offset points",
-        ha="center",
-        color=color,
-        fontsize=9,
-    )
 
 
 def _draw_metric(axes: Axes, rows: Sequence[dict[str, float]], name: str, label: str) -> None:

@@ -25,8 +25,8 @@ def start_block(student: Student, run: RunDirectory, config: DictConfig) -> Sequ
     rows = {
         "directory": str(run.path),
         "task": f"{arms.task} ({', '.join(counts)})",
-        "model": f"{arms.model}, {_millions(model)} parameters, {plan.model.arguments['dtype']}",
-        "trained": f"{_millions(trained)} parameters (lora={arms.lora}, method={arms.method})",
+        "model": f"{arms.model}, {_count(model)} parameters, {plan.model.arguments['dtype']}",
+        "trained": f"{_count(trained)} parameters (lora={arms.lora}, method={arms.method})",
         "device": f"{device_name(plan.device)}{processes}",
         "steps": f"{settings.max_steps} of {settings.prompts_per_step} prompts, dev every {settings.eval_every}",
         "seed": str(settings.seed),
@@ -40,5 +40,7 @@ def _of(split: str, evaluated: int, there: int) -> str:
     return f"{split} {there}" if evaluated == there else f"{split} {evaluated} of {there}"
 
 
-def _millions(parameters: int) -> str:
-    return f"{parameters / 1e6:,.{2 if parameters < 1e7 else 0}f} M"
+def _count(parameters: int) -> str:
+    return (
+        f"{parameters / 1e6:,.{2 if parameters < 1e7 else 0}f} M" if parameters >= 1e5 else f"{parameters:,}"
+    )
