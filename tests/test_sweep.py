@@ -43,10 +43,10 @@ def test_seeds_are_pooled_and_what_did_not_end_is_named(
     assert (first["setting"], first["seeds"], first["final"]) == ("rho=0.1", ["1", "2"], vars(pooled))
     assert second["final"] == vars(Interval.of(2, 4))
     assert second["not_done"] == {"1": "nothing learnt", "2": "not started"}
-    out = capsys.readouterr().out
-    assert str(pooled).split()[0] in out
-    assert "2: not started" in out
-    assert (tmp_path / "sweep.md").read_text().splitlines()[2].startswith("| rho=0.1 | 1, 2 | 37.5 % [")
+    assert str(pooled).split()[0] in capsys.readouterr().out
+    lines = (tmp_path / "sweep.md").read_text().splitlines()
+    assert lines[2] == f"| rho=0.1 | 1, 2 | {pooled} | {pooled} | {pooled} |"
+    assert lines[3].startswith("| rho=0.5 | 1: nothing learnt, 2: not started | 50.0 % [")
 
 
 def test_a_sweep_decodes_equal_base_answers_once(

@@ -23,6 +23,7 @@ class Display:
 
     def __init__(self, log: Path | None = None) -> None:
         self._console = Console(stderr=True, highlight=False, emoji=False, quiet=not ranks.is_first())
+        self._has_bars = self._console.is_terminal and not self._console.is_dumb_terminal
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -31,7 +32,7 @@ class Display:
             TextColumn("{task.fields[note]}"),
             console=self._console,
             transient=True,
-            disable=not self._console.is_terminal,
+            disable=not self._has_bars,
         )
         self._part: TaskID | None = None
         is_kept = log is not None and ranks.is_first()
@@ -78,8 +79,8 @@ class Display:
         self._keep(line)
 
     def note(self, line: str) -> None:
-        """A line for whoever has no bars: it stands in the log, and on stderr where that is no terminal."""
-        if not self._console.is_terminal:
+        """A line for whoever has no bars: it stands in the log, and on stderr where that is no terminal with bars."""
+        if not self._has_bars:
             self._console.print(line, markup=False, soft_wrap=True)
         self._keep(line)
 

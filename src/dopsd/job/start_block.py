@@ -28,7 +28,7 @@ def start_block(student: Student, run: RunDirectory, config: DictConfig) -> Sequ
         "model": f"{arms.model}, {_count(model)} parameters, {plan.model.arguments['dtype']}",
         "trained": f"{_count(trained)} parameters (lora={arms.lora}, method={arms.method})",
         "device": f"{device_name(plan.device)}{processes}",
-        "steps": f"{settings.max_steps} of {settings.prompts_per_step} prompts, dev every {settings.eval_every}",
+        "steps": f"{settings.max_steps} (prompts {settings.prompts_per_step}, dev accuracy every {settings.eval_every})",
         "seed": str(settings.seed),
     }
     if run.resume_point.exists():
