@@ -67,7 +67,7 @@ class Display:
     def part(self, title: str, done: int, total: int) -> None:
         """How far a part of the current work is, as a bar of its own until it is done."""
         if self._part is None:
-            self._part = self._progress.add_task("", note="")
+            self._part = self._progress.add_task(f"  {title}", total=total, note="")
         self._progress.update(self._part, description=f"  {title}", completed=done, total=total)
         if done >= total:
             self._progress.remove_task(self._part)

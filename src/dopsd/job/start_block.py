@@ -22,13 +22,14 @@ def start_block(student: Student, run: RunDirectory, config: DictConfig) -> Sequ
     trained = student.network.num_parameters(only_trainable=True)
     model = student.network.num_parameters() - (0 if plan.lora is None else trained)
     processes = f", {plan.hardware.processes} processes" if plan.hardware.processes > 1 else ""
+    step = f"prompts {settings.prompts_per_step}, dev accuracy every {settings.eval_every}"
     rows = {
         "directory": str(run.path),
         "task": f"{arms.task} ({', '.join(counts)})",
         "model": f"{arms.model}, {_count(model)} parameters, {plan.model.arguments['dtype']}",
         "trained": f"{_count(trained)} parameters (lora={arms.lora}, method={arms.method})",
         "device": f"{device_name(plan.device)}{processes}",
-        "steps": f"{settings.max_steps} (prompts {settings.prompts_per_step}, dev accuracy every {settings.eval_every})",
+        "steps": f"{settings.max_steps} ({step})",
         "seed": str(settings.seed),
     }
     if run.resume_point.exists():
