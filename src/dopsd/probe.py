@@ -36,7 +36,7 @@ def probe(config: "DictConfig", directory: Path) -> None:
         figure.savefig(part, dpi=150, format="png")
     columns, rows = finding.table()
     run.write("probe.md", _markdown(columns, rows))
-    display.table(f"{what}; 95 % intervals", columns, rows, where=run.path)
+    job.show_table(f"{what}; 95 % intervals", columns, rows, where=run.path)
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

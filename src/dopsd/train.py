@@ -21,18 +21,30 @@ def train(config: "DictConfig", directory: Path) -> None:
     student = job.Student.load(plan)
     method = student.method()
     run = job.RunDirectory.open(directory, config)
-    with job.Display() as display, run.interruptible():
+    with (
+        job.Display(log=run.log) as display,
+        run.interruptible(),
+        job.opened_logger(plan, run, config, display) as loggers,
+    ):
+        for line in job.start_block(student, run, config):
+            display.say(line)
         if ways := plan.approximate_rollouts:
             display.say(
                 f"rollouts are approximate ({' '.join(ways)}); probe=drift of dopsd.probe measures how much"
             )
         examiner = job.Examiner(plan=plan, display=display)
-        base = run.base_scores(lambda: examiner(student, "test", "base, test"))
-        fitted = job.fit(method, student, run, examiner, config=config, started=started)
+        with job.shared_base(run, config, display):
+            base = run.base_scores(lambda: examiner(student, "test", "base, test"))
+        fitted = job.fit(method, student, run, examiner, loggers=loggers, started=started)
         tested = job.test_weights(student, run, examiner, base=base, fitted=fitted)
-    run.write_json("summary.json", job.summarise(config, tested=tested, fitted=fitted))
-    job.draw_curve(run, title=job.title_of(config), history=fitted.history, base=base.accuracy)
-    job.show_table(tested.title(config.command.arms.task), *tested.table(), where=run.path)
+        summary = job.summarise(config, tested=tested, fitted=fitted)
+        run.write_json("summary.json", summary)
+        job.log_results(loggers, summary)
+        if complaint := fitted.learning.complaint:
+            display.say(f"WARNING: {complaint}")
+    job.draw_curve(run, title=job.title_of(config), history=fitted.history, test=tested.accuracies)
+    notes = [complaint] if complaint else []
+    job.show_table(tested.title(config.command.arms.task), *tested.table(), notes=notes, where=run.path)
 
 
 def _job(config: "DictConfig", hydra: "HydraConf") -> None:

@@ -90,5 +90,5 @@ def test_other_loggers_are_left_alone(tmp_path: Path) -> None:
         answer=(),
         forwards=1,
     )
-    log_samples(MetricsFile(tmp_path / "metrics.csv"), [sample], 1)
+    log_samples(MetricsFile(tmp_path / "metrics.csv", seconds=float), [sample], 1)
     assert list(tmp_path.iterdir()) == []

@@ -84,6 +84,9 @@ class DevEvaluation(L.Callback):
         self.history.append(checked)
         if step:
             module.log_dict(_logged(checked), batch_size=1)
+        else:  # before the first step, Lightning has no row yet
+            for logger in trainer.loggers:
+                logger.log_metrics(_logged(checked), step)
         if self.best is checked:
             save_weights(module.network, self._directory)  # pyright: ignore
 

@@ -22,7 +22,7 @@ from dopsd.config.errors import EscapingError, UserError
 from dopsd.config.of_a_probe import probed
 from dopsd.config.paths import SWEEP, literal, quoted, resume_command
 from dopsd.config.rows import rows_of
-from dopsd.config.saved import planned, typed_overrides
+from dopsd.config.saved import CONFIG, planned, typed_overrides
 from dopsd.entry.composing import explain, refuse_unknown_appended
 from dopsd.entry.sweep import write_jobs
 from dopsd.files import WritingError, missing_directories
@@ -31,11 +31,15 @@ if TYPE_CHECKING:
     from dopsd.job import Hardware
 
 _made_by_this_command: list[Path] = []
-_sweep: list[Path] = []  # the directory of the sweep that runs
+_sweep: list[
+    tuple[Path, list[tuple[str, list[str]]]]
+] = []  # its directory; directory and overrides of its jobs
 
 
 class BeforeAnything(Callback):
     """Checks the job, or each job of a sweep, and its output directory."""
+
+    _jobs: Sequence[Sequence[str]] = ()  # the overrides of each job of a sweep
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """One job; a resumed one goes on in its own directory."""
@@ -62,18 +66,31 @@ class BeforeAnything(Callback):
                 _agree_on_directory(hardware, config, "hydra.sweep.dir")
                 jobs.append((str(job.hydra.sweep.subdir), overrides))
             _claim(config, "hydra.sweep.dir")
+            self._jobs = [overrides for _, overrides in jobs]
             if kwargs["config_name"] == "train" and jobs:
                 _leave_list(Path(config.hydra.sweep.dir), jobs)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Notes the directory of a job in a sweep."""
+        """Notes the directory of a job in a sweep, and says which job it is."""
         if config.hydra.mode == RunMode.MULTIRUN:
             _made_by_this_command.insert(0, Path(config.hydra.runtime.output_dir))
+            if ranks.is_first():
+                sys.stderr.write(f"\n{_header(config, self._jobs)}\n")
 
 
 def interrupted() -> str:
     """What is said after Ctrl-C between the runs of a sweep, or before the first."""
-    return f"interrupted; go on with: {resume_command(_sweep[0])}" if _sweep else "interrupted"
+    return f"interrupted; go on with: {resume_command(_sweep[0][0])}" if _sweep else "interrupted"
+
+
+def leave_sweep_table() -> None:
+    """One table over the jobs of a sweep, where the command was one and a job has begun, however it ended."""
+    for directory, jobs in _sweep:
+        if ranks.is_first() and any((directory / name / CONFIG).exists() for name, _ in jobs):
+            from dopsd.job.sweep import leave_sweep_table  # noqa: PLC0415
+
+            leave_sweep_table(directory, jobs)
+    _sweep.clear()
 
 
 def remove_what_is_empty() -> None:
@@ -139,6 +156,15 @@ def _agree_on_directory(hardware: "Hardware | None", config: DictConfig, key: st
         config.hydra.overrides.hydra.append(f"{key}={quoted(literal(directory))}")
 
 
+def _header(config: DictConfig, jobs: Sequence[Sequence[str]]) -> str:
+    from dopsd.job.sweep import common_overrides  # noqa: PLC0415
+
+    typed, common = typed_overrides(config.hydra), common_overrides(jobs)
+    which = f"job {config.hydra.job.num + 1}" + (f" of {len(jobs)}" if jobs else "")
+    differing = " ".join(override for override in typed if override not in common)
+    return f"{which}: {differing} ({config.hydra.runtime.output_dir})"
+
+
 def _jobs(config: DictConfig) -> Iterator[list[str]]:
     """The overrides of each job of Hydra's own sweeper; other sweepers choose as they go."""
     if not str(config.hydra.sweeper._target_).endswith(".BasicSweeper"):
@@ -183,7 +209,7 @@ def _claim(config: DictConfig, key: str) -> None:
         raise UserError(f"{key}={directory}: {error}") from error
 
 
-def _leave_list(sweep: Path, jobs: Sequence[tuple[str, Sequence[str]]]) -> None:
+def _leave_list(sweep: Path, jobs: list[tuple[str, list[str]]]) -> None:
     """Writes the jobs into the sweep's directory."""
     if not ranks.is_first():
         return
@@ -192,4 +218,4 @@ def _leave_list(sweep: Path, jobs: Sequence[tuple[str, Sequence[str]]]) -> None:
         write_jobs(sweep, jobs)
     except WritingError as error:
         raise UserError(str(error)) from error
-    _sweep[:] = [sweep]
+    _sweep[:] = [(sweep, jobs)]

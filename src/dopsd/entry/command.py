@@ -51,6 +51,9 @@ def command(job: "Job", entry: str) -> None:
         from dopsd.entry.composing import explain  # noqa: PLC0415
 
         _exit(explain(error, sys.argv[1:], entry), EXIT_CODE)
+    finally:
+        if before := sys.modules.get("dopsd.entry.before"):
+            before.leave_sweep_table()
 
 
 @contextmanager

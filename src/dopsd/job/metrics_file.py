@@ -1,7 +1,7 @@
-"""metrics.csv: one row a training step, readable at any time, continued by a resumed run."""
+"""metrics.csv: one row a training step (0: before the first), readable at any time, continued by a resumed run."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,15 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from dopsd.files import written_whole
 
-STEP = "step"
+STEP, SECONDS = "step", "time/wall_s"
 
 
 class MetricsFile(Logger):
-    """Writes each row as it comes; a resumed run first forgets the rows from its first step on."""
+    """Writes each row as it comes, with `seconds()` since the start; a resumed run first forgets what it repeats."""
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path, *, seconds: Callable[[], float]):
         super().__init__()
+        self._seconds = seconds
         self._file = file
         self._rows = read_metrics(file)
         self._columns = list(dict.fromkeys(name for row in self._rows for name in row)) or [STEP]
@@ -48,7 +49,8 @@ class MetricsFile(Logger):
         if is_new:
             self._rows.append({STEP: step})
         self._rows[-1].update(metrics)
-        new_columns = [name for name in metrics if name not in self._columns]
+        self._rows[-1][SECONDS] = round(self._seconds(), 3)
+        new_columns = [name for name in self._rows[-1] if name not in self._columns]
         self._columns += new_columns
         if is_new and not new_columns and len(self._rows) > 1:
             self._append()

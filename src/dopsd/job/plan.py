@@ -17,6 +17,7 @@ from dopsd.config.rows import APPROXIMATE
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
+from dopsd.job.learnable import check_learnable
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
 from dopsd.model.options import check_options
@@ -77,6 +78,8 @@ class Plan:
             plan.model.check(check_options, device=plan.device)
         _check_examples(plan, config)
         _check_solutions(plan)
+        if "checkpoint" not in config:  # a training
+            check_learnable(plan.method.arguments, config)
         _check_checkpoint(plan.model)
         return plan
 

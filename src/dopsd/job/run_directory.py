@@ -52,6 +52,11 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
+    def log(self) -> Path:
+        """What the run has said, with the time."""
+        return self.path / "train.log"
+
+    @property
     def curve(self) -> Path:
         """The figure of the run."""
         return self.path / "curve.png"

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from dopsd import ranks
+from dopsd.evaluation.interval import Interval
 from dopsd.evaluation.paired import PairedComparison
 from dopsd.evaluation.scores import Scores
 from dopsd.job.examiner import Examiner
@@ -56,6 +57,11 @@ class TestResult:
             it.weights: it.as_dict() | {"against_base": asdict(self._against_base(it))}
             for it in (self.best, self.final)
         }
+
+    @property
+    def accuracies(self) -> dict[str, Interval]:
+        """The reported metric of each of the weights."""
+        return {it.weights: it.scores.accuracy for it in (self.base, self.best, self.final)}
 
     def title(self, task: str) -> str:
         """Of the table."""
@@ -118,6 +124,8 @@ def summarise(config: DictConfig, *, tested: TestResult, fitted: TrainingResult)
         "training_steps": fitted.last_step,
         "stopped_early": fitted.last_step < config.max_steps,
         "completions": fitted.measures.completions,
+        "learnt_from": fitted.learning.examples,
+        "nothing_learnt": fitted.learning.complaint,
         **tested.as_dict(),
         "processes": ranks.count(),
         "wall_s": round(fitted.measures.wall_s, 3),

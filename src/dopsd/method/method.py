@@ -48,6 +48,7 @@ class Method(L.LightningModule, ABC):
         self.chat, self.task, self.seed = chat, task, seed
         self.max_steps, self.micro_batches = max_steps, MicroBatches(micro_batch_tokens)
         self.clock = Clock()
+        self.on_progress: Callable[[str, int, int], None] = lambda part, done, total: None
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
 
     @abstractmethod
@@ -89,6 +90,7 @@ class Method(L.LightningModule, ABC):
                 with self.clock("backward"):
                     self.manual_backward(loss)
                 figures.append(logged)
+                self.on_progress("update", len(figures), len(micro_batches))
             return torch.stack(figures).sum(0)
 
         figures = self.micro_batches.done_in(accumulate, rows=rows, width=width, may_repeat=not is_sharded)

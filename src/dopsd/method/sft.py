@@ -47,7 +47,9 @@ class SFT(Method):
         masked = self._masked(example_keys(self.seed, [draw.number for draw in draws], device=self.device))
         losses = partial(self._losses, prompts[rows], finished, masked, weights)
         norm, loss = self.update(losses, rows=len(rows), width=width)
-        self.log_step({"train/loss": loss, "train/gradient_norm": norm})
+        self.log_step(
+            {"train/loss": loss, "train/gradient_norm": norm, "train/examples": float(len(fitting))}
+        )
 
     def _losses(
         self,

@@ -36,7 +36,10 @@ class Answers:
         records = read_rows(file)
         first = records[0]
         metric = str(first.get("metric"))
-        metrics = [(text_of(record.get("id"), f"id in {record.where}"), _metrics(record, metric)) for record in records]
+        metrics = [
+            (text_of(record.get("id"), f"id in {record.where}"), _metrics(record, metric))
+            for record in records
+        ]
         return cls(
             file=file,
             weights=str(first.get("weights")),
