@@ -209,7 +209,8 @@ class DOPSD(Method):
         """Teacher, then student, at the supervised positions of each state; the second value marks real positions."""
         lend = self.teacher_weights.network
         with self.clock("teacher"), torch.no_grad(), dropout_off(self.network), lend() as teacher:
-            targets = Targets.of(teacher, states, view, self.supervision)
+            mask_id = self.chat.special.mask_id
+            targets = Targets.of(teacher, states, view, self.supervision, mask_id=mask_id)
         with self.clock("student"):
             compared = targets.compared_with(self.network, prompts, states.canvas, self.objective.compare)
             return PositionLosses(*compared), targets.is_real

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from dopsd import ranks
 from dopsd.chat import Chat
+from dopsd.diffusion.noise import Purpose, generator_seed
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.schedule import Schedule
@@ -68,7 +69,7 @@ class Method(L.LightningModule, ABC):
 
         Dropout draws from torch's own generator, on each rank other numbers; everything else has streams of its own.
         """
-        torch.manual_seed(hash((self.seed, batch_idx, ranks.this())) & 0x7FFF_FFFF_FFFF_FFFF)
+        torch.manual_seed(generator_seed(Purpose.DROPOUT, self.seed, batch_idx, ranks.this()))
         optimizer = cast(Optimizer, self.optimizers(use_pl_optimizer=False))
         for group in optimizer.param_groups:
             group["lr"] = optimizer.defaults["lr"] * self._schedule.factor(batch_idx, self.max_steps)
