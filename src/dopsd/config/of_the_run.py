@@ -27,12 +27,16 @@ def as_in_the_run(
     if run is None:
         return compose(entry, list(overrides)), {}
     typed = list(map(key_of, overrides))
+    if "adapter" in typed:
+        raise UserError(f"adapter: checkpoint={run} has weights of its own, leave it out")
     saved = read_saved(run, "checkpoint")
     arms = {group: saved.command.arms[group] for group in ("model", "lora", "task") if group not in typed}
     config = compose(entry, [*(f"{group}={arm}" for group, arm in arms.items()), *overrides])
     for key in (*OF_THE_MODEL, *(() if "task" in typed else OF_THE_TASK)):
         if key not in typed:
             _take_over(config, saved, key, [t for t in typed if t.startswith(f"{key}.")])
+    with open_dict(config):  # only a probe looks at the weights that the run started from
+        config.adapter = saved.get("adapter") if entry == "probe" else None
     return config, arms
 
 

@@ -9,11 +9,12 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from dopsd.config.errors import UserError
 from dopsd.config.of_the_run import OF_THE_MODEL, OF_THE_TASK, as_in_the_run, refuse_unread
 from dopsd.config.saved import chosen_arms, key_of, typed_overrides, with_command
+from dopsd.config.start import with_adapter
 from dopsd.config.weights import weights_at
 
 _OF_AN_EVALUATION = (
-    "checkpoint weights split samples temperature seed evaluation_sampler eval_limit eval_batch_size eval_batch_tokens "
-    "long_prompts name trainer paths debug baseline compare html"
+    "checkpoint adapter weights split samples temperature seed evaluation_sampler eval_limit eval_batch_size "
+    "eval_batch_tokens long_prompts name trainer paths debug baseline compare html"
 )
 APPROXIMATE = ("threshold", "cache")
 _OF_DECODING = ("remasking", "end_of_text", "cfg_scale", *APPROXIMATE)
@@ -64,7 +65,7 @@ def _rows(
         of_the_run, arms_of_the_run = as_in_the_run("evaluate", weights.run, without_lengths)
         of_the_run.checkpoint = None if weights.run is None else str(weights.run)
         of_the_run.weights = weights.which
-        with_command(of_the_run, arms | arms_of_the_run, overrides)
+        with_adapter(with_command(of_the_run, arms | arms_of_the_run, overrides), overrides)
         for length in lengths:
             row = copy.deepcopy(of_the_run)
             if length is not None:

@@ -27,7 +27,10 @@ def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
     overrides = typed_overrides(hydra)
     if config.resume is not None:
         return _resumed(config, overrides)
-    return with_command(copy.deepcopy(config), chosen_arms(hydra), overrides)
+    from dopsd.config.start import from_a_run, with_adapter  # noqa: PLC0415  (which reads saved configs)
+
+    config, arms = from_a_run(config, overrides)
+    return with_adapter(with_command(copy.deepcopy(config), chosen_arms(hydra) | arms, overrides), overrides)
 
 
 def with_command(config: DictConfig, arms: Mapping[str, str], overrides: Sequence[str]) -> DictConfig:

@@ -13,6 +13,7 @@ from dopsd.callbacks.measures import Measures
 from dopsd.callbacks.resume_point import ResumePoint
 from dopsd.callbacks.training_bar import TrainingBar
 from dopsd.config.saved import written_out
+from dopsd.finite import NotFiniteError
 from dopsd.job.examiner import Examiner
 from dopsd.job.loggers import close
 from dopsd.job.metrics_file import MetricsFile
@@ -58,7 +59,10 @@ def fit(
         )
         callbacks = [measures, bar, held_out, resume_point]
         trainer = plan.make_trainer(callbacks=callbacks, logger=_loggers(plan, run, config))
-        _run(trainer, method, _loader(plan), run)
+        try:
+            _run(trainer, method, _loader(plan), run)
+        except NotFiniteError as error:
+            raise student.blamed_for(error, f"training step {bar.step + 1}") from error
     close(trainer.loggers)
     student.network.to(plan.device)  # Lightning takes it back to the CPU
     return TrainingResult(
