@@ -7,9 +7,10 @@ from omegaconf import DictConfig
 
 from dopsd.config.of_the_run import OF_THE_DECODING, OF_THE_MODEL, OF_THE_TASK, as_in_the_run, refuse_unread
 from dopsd.config.saved import chosen_arms, remembered_overrides, with_command
+from dopsd.config.start import with_adapter
 
 _OF_ANY_PROBE = (
-    "probe checkpoint weights split temperature seed evaluation_sampler name eval_limit eval_batch_size "
+    "probe checkpoint adapter weights split temperature seed evaluation_sampler name eval_limit eval_batch_size "
     "rollout threshold cache parity trainer paths debug"
 )
 _ALSO_READ_BY = {
@@ -26,7 +27,7 @@ def probed(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
     refuse_unread(overrides, read_by_probe(probe), f"probe={probe}")
     run = None if config.checkpoint is None else Path(config.checkpoint)
     of_the_run, arms_of_the_run = as_in_the_run("probe", run, overrides, trust=config.trust)
-    return with_command(of_the_run, arms | arms_of_the_run, overrides)
+    return with_adapter(with_command(of_the_run, arms | arms_of_the_run, overrides), overrides)
 
 
 def read_by_probe(probe: str) -> tuple[str, ...]:

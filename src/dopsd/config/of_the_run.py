@@ -34,6 +34,8 @@ def as_in_the_run(
     if run is None:
         return compose(entry, list(overrides)), {}
     typed = list(map(key_of, overrides))
+    if "adapter" in typed:
+        raise UserError(f"adapter: checkpoint={run} has weights of its own, leave it out")
     saved = read_saved(run, "checkpoint")
     arms = {group: saved.command.arms[group] for group in ("model", "lora", "task") if group not in typed}
     there = [f"{group}={arm}" for group, arm in arms.items() if _is_arm(group, arm)]
@@ -45,6 +47,8 @@ def as_in_the_run(
     for key in OF_THE_DECODING:
         if key not in typed:
             config[key] = saved.evaluation_sampler[key]
+    with open_dict(config):  # only a probe looks at the weights that the run started from
+        config.adapter = saved.get("adapter") if entry == "probe" else None
     return config, arms
 
 

@@ -11,14 +11,15 @@ from dopsd.config.errors import UserError
 from dopsd.config.of_the_run import OF_THE_DECODING, OF_THE_MODEL, OF_THE_TASK, as_in_the_run, refuse_unread
 from dopsd.config.paths import literal
 from dopsd.config.saved import chosen_arms, key_of, remembered_overrides, with_command
+from dopsd.config.start import with_adapter
 from dopsd.config.trust import ForeignCodeError
 from dopsd.config.weights import Weights, weights_at
 
 log = logging.getLogger(__name__)
 
 _OF_AN_EVALUATION = (
-    "checkpoint weights split samples temperature seed evaluation_sampler eval_limit eval_batch_size eval_batch_tokens "
-    "long_prompts name trainer paths debug baseline compare html"
+    "checkpoint adapter weights split samples temperature seed evaluation_sampler eval_limit eval_batch_size "
+    "eval_batch_tokens long_prompts name trainer paths debug baseline compare html"
 )
 APPROXIMATE = ("threshold", "cache")
 READ_BY_EVALUATION = (*OF_THE_MODEL, *OF_THE_TASK, *OF_THE_DECODING, *APPROXIMATE, *_OF_AN_EVALUATION.split())
@@ -67,7 +68,7 @@ def _rows(
     for weights, (of_the_run, arms_of_the_run) in _of_runs(config, without_lengths):
         of_the_run.checkpoint = None if weights.run is None else literal(str(weights.run))
         of_the_run.weights = weights.which
-        with_command(of_the_run, arms | arms_of_the_run, overrides)
+        with_adapter(with_command(of_the_run, arms | arms_of_the_run, overrides), overrides)
         for length in lengths:
             row = copy.deepcopy(of_the_run)
             if length is not None:

@@ -29,9 +29,12 @@ def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
     overrides = remembered_overrides(hydra)
     if config.resume is not None:
         return _resumed(config, overrides)
-    whole = copy.deepcopy(config)
+    from dopsd.config.start import from_a_run, with_adapter  # noqa: PLC0415  (which reads saved configs)
+
+    started, arms = from_a_run(config, overrides)
+    whole = copy.deepcopy(started)
     whole.trust = None
-    return with_command(whole, chosen_arms(hydra), overrides)
+    return with_adapter(with_command(whole, chosen_arms(hydra) | arms, overrides), overrides)
 
 
 def with_command(config: DictConfig, arms: Mapping[str, str], overrides: Sequence[str]) -> DictConfig:

@@ -32,7 +32,8 @@ def sample(
     total = cumulative[..., -1:].contiguous()
     passed = torch.searchsorted(cumulative, number[..., None] * total, right=True)
     last_possible = torch.searchsorted(cumulative, total)  # where rounding makes number * total the total
-    return passed.minimum(last_possible)[..., 0]
+    chosen = passed.minimum(last_possible)[..., 0]
+    return chosen.clamp(max=logits.shape[-1] - 1)  # NaN is nowhere passed
 
 
 def log_odds(probability: float) -> float:

@@ -148,7 +148,7 @@ def _network_of(plan: Plan) -> tuple:
     model = dict(plan.model.arguments)
     if model.get("init") != "random":
         model.pop("seed", None)
-    return model, None if plan.lora is None else plan.lora.arguments, plan.device
+    return model, None if plan.lora is None else plan.lora.arguments, plan.adapter, plan.device
 
 
 def _baseline(config: DictConfig, name: str) -> Answers | None:

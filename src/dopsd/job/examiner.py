@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dopsd import ranks
 from dopsd.evaluation.decode import Evaluation, evaluate
 from dopsd.evaluation.interval import Interval
+from dopsd.finite import NotFiniteError
 from dopsd.job.context import fitting
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
@@ -46,24 +47,27 @@ class Examiner:
         mine = examples[ranks.this() :: ranks.count()]
         budget = self.plan.settings.eval_batch_tokens
         key, value = ("eval_batch_tokens", budget) if budget else ("eval_batch_size", batch_size)
-        with (
-            needing(key, value, during=f"an evaluation ({title})", smaller=value // 2 or None),
-            self.display.bar(title, samples * len(mine)) as advance,
-            sampling(student.network) as denoiser,
-        ):
-            part = evaluate(
-                denoiser,
-                task=self.plan.task,
-                examples=mine,
-                chat=student.chat,
-                sampler=self.plan.evaluation_sampler,
-                batch_size=batch_size,
-                batch_tokens=self.plan.settings.eval_batch_tokens,
-                attempts=samples,
-                seed=self.plan.settings.seed,
-                device=self.plan.device,
-                on_progress=advance,
-            )
+        try:
+            with (
+                needing(key, value, during=f"an evaluation ({title})", smaller=value // 2 or None),
+                self.display.bar(title, samples * len(mine)) as advance,
+                sampling(student.network) as denoiser,
+            ):
+                part = evaluate(
+                    denoiser,
+                    task=self.plan.task,
+                    examples=mine,
+                    chat=student.chat,
+                    sampler=self.plan.evaluation_sampler,
+                    batch_size=batch_size,
+                    batch_tokens=self.plan.settings.eval_batch_tokens,
+                    attempts=samples,
+                    seed=self.plan.settings.seed,
+                    device=self.plan.device,
+                    on_progress=advance,
+                )
+        except NotFiniteError as error:
+            raise student.blamed_for(error, title) from error
         of_examples = [part.samples[i : i + samples] for i in range(0, len(part.samples), samples)]
         whole = [sample for group in ranks.dealt_back(of_examples) for sample in group]
         return Evaluation(samples=whole, metric=self.plan.task.metric)

@@ -12,6 +12,7 @@ from dopsd.callbacks.learning_check import LearningCheck, LearningCounts
 from dopsd.callbacks.measures import Measures
 from dopsd.callbacks.resume_point import ResumePoint
 from dopsd.callbacks.training_bar import TrainingBar
+from dopsd.finite import NotFiniteError
 from dopsd.job.examiner import Examiner
 from dopsd.job.metrics_file import MetricsFile
 from dopsd.job.plan import Plan
@@ -59,7 +60,10 @@ def fit(
         )
         callbacks = [measures, bar, learning, held_out, resume_point]
         trainer = plan.make_trainer(callbacks=callbacks, logger=[metrics_file, *loggers])
-        _run(trainer, method, _loader(plan), run)
+        try:
+            _run(trainer, method, _loader(plan), run)
+        except NotFiniteError as error:
+            raise student.blamed_for(error, f"training step {bar.step + 1}") from error
     student.network.to(plan.device)  # Lightning takes it back to the CPU
     return TrainingResult(
         optimizer_steps=trainer.global_step,

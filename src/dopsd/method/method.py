@@ -1,6 +1,5 @@
 """What all training methods share: the student, its optimizer, and one update from accumulated gradients."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, cast
@@ -15,6 +14,7 @@ from torch.optim import Optimizer
 from dopsd import ranks
 from dopsd.chat import Chat
 from dopsd.diffusion.noise import Purpose, generator_seed
+from dopsd.finite import NotFiniteError
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.schedule import Schedule
@@ -77,9 +77,10 @@ class Method(L.LightningModule, ABC):
     def update(self, losses: Losses, *, rows: int, width: int) -> tuple[Tensor, Tensor]:
         """One optimizer step on the sum of the micro-batches' losses, those of all ranks; rows are `width` tokens wide.
 
-        Returns the gradient norm before clipping, and the figures, added up. Gradients are added up over ranks once,
-        after the last micro-batch, so that every rank steps, or leaves the update out, like the others. Until then a
-        rank may do its part again for lack of memory, unless others take part in its forwards. Raises TooLargeError.
+        Returns the gradient norm before clipping, and the figures (the loss first), added up. Gradients are added up
+        over ranks once, after the last micro-batch, so that every rank steps like the others. Until then a rank may do
+        its part again for lack of memory, unless others take part in its forwards. Raises TooLargeError, and, before a
+        weight is changed, NotFiniteError.
         """
         optimizer = cast(Optimizer, self.optimizers())
         is_sharded = isinstance(self.network, FSDPModule)
@@ -101,12 +102,11 @@ class Method(L.LightningModule, ABC):
             gradients = [p.grad for p in parameters if p.grad is not None]
             if not is_sharded:  # else they are added up already
                 ranks.add_up(*gradients)
-            norm = whole(nn.utils.get_total_norm(gradients))
+            norm, loss = whole(nn.utils.get_total_norm(gradients)), figures.flatten()[0]
+            if not torch.isfinite(norm + loss):
+                raise NotFiniteError(f"the gradient norm is {float(norm)}, the loss {float(loss)}")
             nn.utils.clip_grads_with_norm_(parameters, self._gradient_clip, norm)
-            if torch.isfinite(norm):
-                optimizer.step()
-            elif ranks.is_first():
-                warnings.warn(f"gradient norm {float(norm)}: this update is left out", stacklevel=2)
+            optimizer.step()
         return norm, figures
 
     def log_step(self, values: dict[str, float | Tensor]) -> None:
