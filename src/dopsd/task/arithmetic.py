@@ -10,9 +10,8 @@ from fractions import Fraction
 MAX_LENGTH = 200  # characters
 MAX_DIGITS = 15  # of one number
 _SPELLINGS = {
-    **{"×": "*", "·": "*", "⋅": "*", "∗": "*", "÷": "/", "−": "-", "–": "-", "$": "", "`": ""},
     **{r"\times": "*", r"\cdot": "*", r"\div": "/", r"\left": "", r"\right": "", r"\,": " ", r"\!": "", r"\ ": " "},
-    **{r"\dfrac": r"\frac", r"\tfrac": r"\frac", "[": "(", "]": ")"},
+    **{r"\dfrac": r"\frac", r"\tfrac": r"\frac", "$": "", "[": "(", "]": ")"},
 }
 _SPELLING = re.compile("|".join(map(re.escape, sorted(_SPELLINGS, key=len, reverse=True))))
 _TIMES = re.compile(r"(?<=[\d)])\s*[xX]\s*(?=[\d(])|(?<=\))\s*(?=\()|(?<=\d)\s*(?=\()")
@@ -39,9 +38,9 @@ def evaluate(text: str) -> Arithmetic:
     if len(text) > MAX_LENGTH:
         raise ValueError(f"expression of {len(text)} characters: at most {MAX_LENGTH}")
     body = _tree(_respelled(text), _EXACT)
+    value = _exact(_value(body, _exact, _EXACTLY))
     numbers = tuple(_exact(node.value) for node in ast.walk(body) if isinstance(node, ast.Constant))
     operators = {_SIGNS[type(node)] for node in ast.walk(body) if type(node) in _SIGNS}
-    value = _exact(_value(body, _exact, _EXACTLY))
     return Arithmetic(value=value, numbers=numbers, operators=frozenset(operators))
 
 
@@ -65,7 +64,6 @@ def python_value(text: str) -> int | float:
 
 def _respelled(text: str) -> str:
     text = _SPELLING.sub(lambda found: _SPELLINGS[found.group()], text).strip()
-    text = text.removeprefix("**").removesuffix("**").removesuffix(".").strip()
     before = ""
     while before != text:
         before = text

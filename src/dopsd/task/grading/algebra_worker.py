@@ -14,7 +14,7 @@ from functools import lru_cache
 BUDGET_S = 1.0  # of processor time for one question
 _LAST_S = 1.7  # after which the system ends the process, whatever it is at
 _DIGITS = 50  # that two values must share
-_HUGE = 800  # digits before or behind the point from which on a value, or a part of it, is compared by its spelling
+_HUGE = 6000  # digits before or behind the point from which on a value, or a part of it, is compared by its spelling
 _POOL = "xyzabckmnpqrstuvw"  # letters without a meaning of their own to the reader
 _NAME = re.compile(r"(\\?[a-zA-Z]+)( _ \{ \w+ \})?")
 _KNOWN = frozenset(
@@ -33,6 +33,7 @@ _GREEK = frozenset(
     ).split()
 )
 _PLAIN = re.compile(r"(?:[\d\s+\-/^{}()|!.\[\]]|\\log _)*")
+_UNDEFINED = re.compile(r"(?<!\\)\b[fgh] \(")
 _POINTS = (137, 211, -173)  # the last only where the sign of a letter matters
 
 
@@ -156,6 +157,8 @@ def equal(answer: str, gold: str) -> bool:
 def _letters(text: str) -> tuple[str, ...] | None:
     """What stands for numbers in an expression; None where there is anything that is not known."""
     if not _PLAIN.fullmatch(_NAME.sub(lambda found: "" if found[1] != "\\log" else "\\log _", text).replace("\\log _ _", "\\log _")):
+        return None
+    if _UNDEFINED.search(text):
         return None
     names = {found[1] + (found[2] or "") for found in _NAME.finditer(text) if found[1] not in _KNOWN}
     names -= {"e", "i"}

@@ -48,7 +48,11 @@ def _same_value(answer: str, gold: str) -> bool:
 
 def _readings(text: str) -> list[str]:
     """The tidy answer; twice where a comma may group thousands or stand between two numbers."""
-    grouped, listed = tidy(text), tidy(text, commas=False)
+    grouped = tidy(text)
+    try:
+        listed = tidy(text, commas=False)
+    except UnreadError:
+        return [grouped]
     return [grouped] if grouped == listed else [grouped, listed]
 
 
@@ -70,8 +74,10 @@ def _is_text(gold: str) -> bool:
 
 def _words(text: str) -> str:
     """Words without style and brackets; a single letter keeps its case."""
-    text = " ".join(_STYLE.sub(r"\1", text).strip(" .").split())
-    text = re.sub(r"\s*([,:])\s*", r"\1", text.removeprefix("(").removesuffix(")"))
+    text = " ".join(_STYLE.sub(r"\1", text).split()).removesuffix(".").strip()
+    if text.startswith("(") and text.endswith(")"):
+        text = text[1:-1].strip()
+    text = re.sub(r"\s*([,:])\s*", r"\1", text)
     return text if len(text) == 1 else text.lower()
 
 

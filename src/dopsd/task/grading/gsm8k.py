@@ -13,7 +13,7 @@ from dopsd.task.task import Verdict
 
 _NUMBER = re.compile(r"-?[0-9]+\.?[0-9]*")
 _DOTS = re.compile(r"\.*")
-_NAME = re.compile(r"^\s*[a-zA-Z]\s*=(?=[^=]*$)")
+_NAME = re.compile(r"^\s*[a-zA-Z]?\s*=(?=[^=]*$)")
 _MAX_FIELD = 2000
 
 
@@ -42,7 +42,7 @@ def _value(answer: str) -> Fraction | None:
     except ValueError:
         pass
     try:
-        return value_among_words(without_style(answer))
+        return value_among_words(without_style(_NAME.sub("", answer)))
     except UnreadError:
         return None
 

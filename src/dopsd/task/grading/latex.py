@@ -19,15 +19,16 @@ _SYMBOLS = {
     **{"ℝ": "\\mathbb{R}", "∖": "\\setminus ", "⟨": "\\langle ", "⟩": "\\rangle ", "∶": ":", "′": "'"},
     **{"≈": "\\approx ", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2212": "-"},
 }
-_DECOMPOSED = {"super": "^{%s}", "sub": "_{%s}"}
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ]+")
+_LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋ₙ]+")
 _PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
 _STYLE = r"text(?:bf|it|rm|normal|sf|tt)?|math(?:rm|bf|it|sf|normal)|boldsymbol|bm|mbox|boxed|fbox|emph|operatorname"
-_STYLED = re.compile(rf"(?:\\(?:{_STYLE})\s*)?(?=\{{)")
+_STYLED = re.compile(rf"(?:\\(?:{_STYLE})\s*|boxed)?(?=\{{)")
 _LAST_STOP = re.compile(r"(?<=[^.,\\\s])\s*[.,]$")
 _ORNAMENT = re.compile(
     r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|qquad|quad)(?![a-zA-Z])"
 )
-_SPACE = re.compile(r"\\[ ,;:!]|~|\s+")
+_SPACE = re.compile(r"\\[ ,;:!]|(?<=.)~|\s+")
 _SYNONYM = re.compile(r"\\(?:[dtc](?=frac|binom)|(?:leqslant|leq|geqslant|geq|neq|times|cdotp|div|l?brace|rbrace|lt"
                       r"|gt|varnothing|lvert|rvert|vert|ldots|dots|cdots|colon|imath|lparen|rparen|land)(?![a-zA-Z]))")
 _SYNONYMS = {
@@ -42,7 +43,8 @@ _DOTTED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:\.\d{3}){2,})(?![\d.,])")
 _REPEATING = re.compile(r"(?<![\d.])(\d*)\.(\d*)(?:\\overline\s*\{(\d+)\}|\((\d+)\)|\\bar\s*\{?(\d)\}?)(?![\d(])")
 _SCIENTIFIC = re.compile(r"(?<![\d.a-zA-Z\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,2})(?![\d.a-zA-Z])")
 _MIXED = re.compile(r"(?<![\d.^_}a-zA-Z)])(\d+)(?:\s*\\frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))|\s+(\d+)\s*/\s*(\d+))(?!\d)")
-_CHOOSE = re.compile(r"\{([^{}]*)\\choose(?![a-zA-Z])([^{}]*)\}")
+_CHOOSE = re.compile(r"(?:\{|^)([^{}]*)\\choose(?![a-zA-Z])([^{}]*)(?:\}|$)")
+_REALS_WITHOUT = re.compile(r"\\R\s*(?:-|\\setminus|\\backslash)\s*\\?\{")
 _NAMED = re.compile(
     r"(?<![a-zA-Z\\])(sqrt|pi|infinity|infty|inf|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp"
     r"|theta|alpha|beta)(?![a-zA-Z])"
@@ -60,7 +62,7 @@ def unwrapped(text: str) -> str:
         before = text
         for opening, closing in _PAIRS:
             inner = text[len(opening) : -len(closing)]
-            if text.startswith(opening) and text.endswith(closing) and inner and opening[-1] not in inner.replace("\\$", ""):
+            if text.startswith(opening) and text.endswith(closing) and inner and opening not in inner.replace("\\$", ""):
                 text = inner
         text = _without_braces(_ORNAMENT.sub(" ", text).strip())
     return _LAST_STOP.sub("", text)
@@ -85,13 +87,16 @@ def tidy(text: str, *, commas: bool = True) -> str:
     """
     text = _SYNONYM.sub(lambda found: _SYNONYMS.get(found[0], found[0]), text)
     text = text.replace("\\mathbb{R}", "\\R ").replace("\\mathbb R", "\\R ").replace("\\$", "$")
-    text = _CHOOSE.sub(r"\\binom{\1}{\2}", re.sub(r",\s*\\!\s*", "{,}", text))
+    text = _REALS_WITHOUT.sub(r"\\R \\setminus \\{", re.sub(r",\s*\\!\s*", "{,}", text))
+    text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     grouped = commas and not re.search(r"[(\[{]", text.replace("{,}", ""))
     text = _GROUPED.sub(lambda it: it[0] if it[2] == "," and not grouped else it[1] + it[3].replace(it[2], ""), text)
     text = _DOTTED.sub(lambda it: it[1] + it[2].replace(".", ""), text)
     if "{,}" in text:
         raise UnreadError("a comma that groups no thousands")
-    text = _CONNECTIVE.sub(" , ", text)
+    if text.lstrip().startswith("~") or re.search(r"(?<![\d.])0\d", text):
+        raise UnreadError("an approximation, or a zero in front")
+    text = _CONNECTIVE.sub(lambda it: " ; " if "or" in it[0] else " , ", text)
     text = _TEXT.sub(_mathematics, text)
     text = _SPACE.sub(" ", text.replace("\\\\", "\\cr ")).replace("**", "^")
     text = _REPEATING.sub(_repeating, text)
@@ -107,7 +112,14 @@ def written(value: Fraction) -> str:
 
 def _ascii(text: str) -> str:
     text = re.sub("√\\s*(\\d+|[a-z])", r"\\sqrt{\1}", text).replace("√", "\\sqrt")
-    return "".join(it if it.isascii() else _character(it) for it in text).replace("}^{", "").replace("}_{", "")
+    text = _RAISED.sub(lambda run: _shifted("^", run[0]), text)
+    text = _LOWERED.sub(lambda run: _shifted("_", run[0]), text)
+    return "".join(it if it.isascii() else _character(it) for it in text)
+
+
+def _shifted(sign: str, run: str) -> str:
+    plain = "".join(_SYMBOLS.get(it, it) for it in unicodedata.normalize("NFKC", run))
+    return f"{sign}{{{plain}}}"
 
 
 def _character(it: str) -> str:
@@ -117,16 +129,10 @@ def _character(it: str) -> str:
     plain = unicodedata.normalize("NFKC", it)
     if kind == "fraction" and plain.count("\u2044") == 1 and not plain.endswith("\u2044"):
         return "\\frac{%s}{%s}" % tuple(plain.split("\u2044"))
-    if kind in _DECOMPOSED:
-        return _DECOMPOSED[kind] % _ascii_of(plain)
     name = unicodedata.name(it, "").split()
     if name[:2] == ["GREEK", "SMALL"] and len(name) == 4:
         return f"\\{name[3].lower().replace('lamda', 'lambda')} "
     return plain if plain.isascii() else it
-
-
-def _ascii_of(plain: str) -> str:
-    return "".join(_SYMBOLS.get(it, it) for it in plain)
 
 
 def _without_braces(text: str) -> str:

@@ -40,9 +40,8 @@ def _explicit(tokens: Sequence[str], depth: int = 0) -> list[str]:
         if ended and (starts_number or token == "{"):
             raise UnreadError(f"{token!r} right behind a value")
         if ended and (token in ("(", "\\frac", "\\binom") or (token == "\\{" and out)):
-            if out[-1] in ("f", "g", "h") and token == "(":
-                raise UnreadError("a function without a definition")
-            out.append("\\cdot")
+            if out[-1] not in ("f", "g", "h"):
+                out.append("\\cdot")
         if token in _ARGUMENTS:
             out.append(token)
             if token == "\\sqrt" and tokens[position : position + 1] == ["["]:
@@ -90,7 +89,7 @@ def _pushed(tokens: Sequence[str], position: int, token: str) -> int:
 
 
 def _is_letter(token: str) -> bool:
-    return token[:1] == "\\" and token[1:2].isalpha() and token not in _FUNCTIONS and token not in _NOT_LETTERS
+    return token[:1] == "\\" and token[1:].isalpha() and token not in _FUNCTIONS and token not in _NOT_LETTERS
 
 
 _NOT_LETTERS = frozenset((*_RELATIONS, *_ARGUMENTS, "\\cdot", "\\pm", "\\cup", "\\cr", "\\setminus", *_OPEN, *_CLOSE))
@@ -129,6 +128,8 @@ def _listed(tokens: Sequence[str]) -> Statement:
     if len(statements) == 1:
         return statements[0]
     names = [it[1] if it[0] == "named" else "" for it in statements]
+    if ";" in tokens and len(set(names)) == 1 and all(it[0] == "named" and it[2][0] == "tuple" for it in statements):
+        return ["named", names[0], ["list", "cup", *(it[2] for it in statements)]]
     if all(names) and len(set(names)) == len(names):
         by_name = [it[2] for _, it in sorted(zip(names, statements, strict=True))]
         return ["named", f"( {' , '.join(sorted(names))} )", ["tuple", "(", ")", *by_name]]
@@ -218,8 +219,10 @@ def _grouped(tokens: list[str]) -> Statement:
         return _matrix(tokens)
     if tokens[0] in _OPEN and tokens[-1] in _CLOSE and _closing(tokens, 0) == len(tokens) - 1:
         items = _split(tokens[1:-1], (",", ";"))
-        if tokens[0] == "\\{":
+        if tokens[0] == "\\{" and tokens[1:-1] != ["\\emptyset"]:
             return _listed(tokens[1:-1])
+        if tokens[1] == "\\begin{matrix}" and tokens[-2] == "\\end{matrix}":
+            return _matrix(tokens[1:-1])
         if len(items) > 1:
             return ["tuple", tokens[0], tokens[-1], *map(_related, items)]
     if set(tokens) & {",", ";", "\\R", "\\setminus", "\\{", "\\}", "\\cr", "&", "[" if "\\sqrt" not in tokens else ""}:
@@ -232,7 +235,7 @@ def _matrix(tokens: list[str]) -> Statement:
     rows = _split(tokens[1:-1], ("\\cr",))
     if not rows[-1]:
         rows.pop()
-    brackets = "(" if kind in ("p", "b") else kind
+    brackets = kind if kind in ("v", "V") else "("
     return ["tuple", "matrix", brackets, *(["tuple", "row", "", *map(_grouped, _split(row, ("&",)))] for row in rows)]
 
 

@@ -16,13 +16,13 @@ kg kilogram kilograms
 mg milligram milligrams
 lb lbs pound pounds
 oz ounce ounces
-l L liter liters litre litres
+L liter liters litre litres
 ml mL milliliter milliliters
 gal gallon gallons
 s sec secs second seconds
 min mins minute minutes
 h hr hrs hour hours
-d day days
+day days
 week weeks
 month months
 yr year years
@@ -50,9 +50,10 @@ _MACRO = re.compile(
     r"(.*\S)\s*\\(?:text|mbox|mathrm|textrm|textnormal)\s*\{([^{}]*)\}\s*((?:\^\s*\{?\s*[23]\s*\}?)?)", re.DOTALL
 )
 _WORDS = re.compile(r"(.*?(?:[\d})!]|\\pi))(\s*)(?:\\[ ,;:!]\s*)?([a-zA-Z][a-zA-Z./ ]*(?:\^\s*\{?\s*[23]\s*\}?)?)", re.DOTALL)
-_SIGN = re.compile(r"(.*\S)\s*(\^\s*\{?\s*\\circ\s*\}?|\^\s*\{?\s*\\degree\s*\}?|\\degree|\\?%)", re.DOTALL)
+_CIRCLE = r"(?:\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\(?:circ|degree))|\\degree)"
+_SIGN = re.compile(rf"(.*[^\s\\])\s*({_CIRCLE}|\\?%)", re.DOTALL)
 _CURRENCY = re.compile(r"(-?)\s*(?:\\?\$|€|£)\s*(.*[^\s$])", re.DOTALL)
-_DEGREES = re.compile(r"(?<=\d)\s*\^\s*\{?\s*\\circ\s*\}?(?=\s*[,)\]])")
+_DEGREES = re.compile(rf"(?<=\d)\s*{_CIRCLE}(?=\s*[,)\]])")
 
 
 def without_unit(text: str, *, trusted: str | None = None) -> tuple[str, str | None]:

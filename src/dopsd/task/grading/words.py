@@ -37,7 +37,7 @@ _PUNCTUATION = re.compile(r"[\s.,:;!]|(?<=[a-z])/(?=[a-z])|(?<=[a-z])-(?=[a-z])|
 
 def number_in_words(text: str) -> Fraction | None:
     """The value of `five`, `twenty-five`, `5 million`; None for anything else."""
-    total, words = Fraction(0), text.lower().replace("-", " ").split()
+    total, words = Fraction(0), re.sub(r"\\?\$", "", text.lower()).replace("-", " ").split()
     if not words or not all(word in _UNITS or word in _MULTIPLES or re.fullmatch(r"[\d.]+", word) for word in words):
         return None
     if len(words) == 1 and words[0] in _UNITS:
