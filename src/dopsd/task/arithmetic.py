@@ -10,7 +10,16 @@ from fractions import Fraction
 MAX_LENGTH = 200  # characters
 MAX_DIGITS = 15  # of one number
 _SPELLINGS = {
-    **{r"\times": "*", r"\cdot": "*", r"\div": "/", r"\left": "", r"\right": "", r"\,": " ", r"\!": "", r"\ ": " "},
+    **{
+        r"\times": "*",
+        r"\cdot": "*",
+        r"\div": "/",
+        r"\left": "",
+        r"\right": "",
+        r"\,": " ",
+        r"\!": "",
+        r"\ ": " ",
+    },
     **{r"\dfrac": r"\frac", r"\tfrac": r"\frac", "$": "", "[": "(", "]": ")"},
 }
 _SPELLING = re.compile("|".join(map(re.escape, sorted(_SPELLINGS, key=len, reverse=True))))
@@ -39,7 +48,8 @@ def evaluate(text: str) -> Arithmetic:
         raise ValueError(f"expression of {len(text)} characters: at most {MAX_LENGTH}")
     body = _tree(_respelled(text), _EXACT)
     value = _exact(_value(body, _exact, _EXACTLY))
-    numbers = tuple(_exact(node.value) for node in ast.walk(body) if isinstance(node, ast.Constant))
+    literals = [node for node in ast.walk(body) if isinstance(node, ast.Constant)]
+    numbers = tuple(_exact(node.value) for node in sorted(literals, key=lambda node: node.col_offset))  # pyright: ignore[reportArgumentType]
     operators = {_SIGNS[type(node)] for node in ast.walk(body) if type(node) in _SIGNS}
     return Arithmetic(value=value, numbers=numbers, operators=frozenset(operators))
 
@@ -87,8 +97,8 @@ def _tree(text: str, allowed: re.Pattern[str]) -> ast.expr:
 def _value(node: ast.expr, number: Callable[[Number], Number], functions: dict) -> Number:
     try:
         match node:
-            case ast.Constant(value=int() | float() as value):
-                return number(value)
+            case ast.Constant(value=int() | float() as literal):
+                return number(literal)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in functions:
                 return functions[type(op)](_value(left, number, functions), _value(right, number, functions))
             case ast.UnaryOp(op=op, operand=operand):

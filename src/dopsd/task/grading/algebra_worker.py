@@ -1,7 +1,7 @@
 """Run as a script: reads [answers, golds] lines, writes true, false or null (gave up), until its input ends.
 
 LaTeX is read by math-verify's reader; two expressions are equal where they have the same letters and the same value,
-to hundreds of digits, whatever numbers stand for the letters.
+to fifty digits, whatever numbers stand for the letters.
 """
 
 import json
@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from functools import lru_cache
+from typing import Any
 
 BUDGET_S = 1.0  # of processor time for one question
 _LAST_S = 1.7  # after which the system ends the process, whatever it is at
@@ -17,22 +18,17 @@ _DIGITS = 50  # that two values must share
 _HUGE = 6000  # digits before or behind the point from which on a value, or a part of it, is compared by its spelling
 _POOL = "xyzabckmnpqrstuvw"  # letters without a meaning of their own to the reader
 _NAME = re.compile(r"(\\?[a-zA-Z]+)( _ \{ \w+ \})?")
-_KNOWN = frozenset(
-    "\\" + name
-    for name in (
-        "frac sqrt binom cdot pi infty sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp"
-        " lfloor rfloor lceil rceil gcd lcm max min"
-    ).split()
-)
+_KNOWN = """
+frac sqrt binom cdot pi infty sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lfloor rfloor lceil
+rceil gcd lcm max min
+"""
 _DECIMAL = re.compile(r"(\d*)\.(\d+)")
-_GREEK = frozenset(
-    "\\" + name
-    for name in (
-        "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi"
-        " varphi chi psi omega Delta Gamma Lambda Omega Phi Pi Psi Sigma Theta"
-    ).split()
-)
-_PLAIN = re.compile(r"(?:[\d\s+\-/^{}()|!.\[\]]|\\log _)*")
+_GREEK = """
+alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi varphi chi psi
+omega Delta Gamma Lambda Omega Phi Pi Psi Sigma Theta
+"""
+_COMMANDS, _LETTERS = ({f"\\{name}" for name in names.split()} for names in (_KNOWN, _GREEK))
+_PLAIN = re.compile(r"(?:[\d\s+\-/^{}()|!.\[\]]|\\log(?: _)?)*")
 _UNDEFINED = re.compile(r"(?<!\\)\b[fgh] \(")
 _POINTS = (137, 211, -173)  # the last only where the sign of a letter matters
 
@@ -72,21 +68,25 @@ def _within_budget(answers: list, golds: list) -> bool | None:
 def _same(answer: list, gold: list) -> bool:
     """Whether two statements agree: lists in any order, `x = 5` with 5, equations up to a factor."""
     answer, gold = _settled(answer), _settled(gold)
-    if {answer[0], gold[0]} <= {"named", "equation"} and answer[:2] != gold[:2]:
-        return _proportional(_sides(answer), _sides(gold), signed=False)
-    if "named" in (answer[0], gold[0]) and "equation" not in (answer[0], gold[0]):
-        if answer[0] == gold[0] and answer[1] != gold[1]:
-            return False
+    kinds = {answer[0], gold[0]}
+    if kinds <= {"named", "equation"} and answer[:2] != gold[:2]:
+        return _proportional(_sides(answer), _sides(gold))
+    if "named" in kinds and "equation" not in kinds:
         return _same(*(it[2] if it[0] == "named" else it for it in (answer, gold)))
-    if answer[0] != gold[0] or len(answer) != len(gold):
-        return False
-    if answer[0] == "value":
-        return equal(answer[1], gold[1])
-    if answer[0] in ("equation", "relation"):
-        return answer[1] == gold[1] and _proportional(answer[2:], gold[2:], signed=answer[0] == "relation")
-    if answer[0] == "list":
-        return _same_in_any_order(answer[1:], gold[1:])
-    return answer[0] == "tuple" and answer[1:3] == gold[1:3] and all(map(_same, answer[3:], gold[3:]))
+    return len(kinds) == 1 and len(answer) == len(gold) and _same_parts(answer[0], answer[1:], gold[1:])
+
+
+def _same_parts(kind: str, answer: list, gold: list) -> bool:
+    match kind:
+        case "value":
+            return equal(answer[0], gold[0])
+        case "equation" | "relation":
+            return answer[0] == gold[0] and _proportional(answer[1:], gold[1:], positive=answer[0] != "=")
+        case "list":
+            return _same_in_any_order(answer, gold)
+        case "tuple":
+            return answer[:2] == gold[:2] and all(map(_same, answer[2:], gold[2:]))
+    return False
 
 
 def _settled(statement: list) -> list:
@@ -96,8 +96,8 @@ def _settled(statement: list) -> list:
     first, *others = statement[1:]
     if all(_same(first, other) for other in others):
         return others[-1] if others else first
-    values = len(others) == 1 and first[0] == others[0][0] == "value"
-    return ["equation", "=", first, others[0]] if values and _letters(first[1] + " " + others[0][1]) else ["untrue"]
+    is_equation = len(others) == 1 and first[0] == others[0][0] == "value"
+    return ["equation", "=", first, others[0]] if is_equation else ["untrue"]
 
 
 def _sides(statement: list) -> list:
@@ -105,69 +105,55 @@ def _sides(statement: list) -> list:
 
 
 def _same_in_any_order(answers: list, golds: list) -> bool:
+    if "cup" in (answers[0], golds[0]):
+        return answers[0] == golds[0] and _same_in_any_order(answers[1:], golds[1:])
     left = list(golds)
     for answer in answers:
-        found = next((i for i, gold in enumerate(left) if answer == gold), None)
-        if found is None:
-            found = next((i for i, gold in enumerate(left) if _is_same(answer, gold)), None)
+        found = next((i for i, gold in enumerate(left) if answer == gold or _same(answer, gold)), None)
         if found is None:
             return False
         left.pop(found)
     return not left
 
 
-def _is_same(answer: list | str, gold: list | str) -> bool:
-    return answer == gold if isinstance(answer, str) or isinstance(gold, str) else _same(answer, gold)
-
-
-def _proportional(answer: list, gold: list, *, signed: bool) -> bool:
-    """Whether left - right of the one is a constant times that of the other, where `signed` a positive one."""
+def _proportional(answer: list, gold: list, *, positive: bool = False) -> bool:
+    """Whether left - right of the one is a constant, maybe positive, times that of the other."""
     if any(side[0] != "value" for side in (*answer, *gold)):
         return False
-    texts = [f"( {left[1]} ) - ( {right[1]} )" for left, right in (answer, gold)]
-    letters = _letters(texts[0])
-    if letters is None or letters != _letters(texts[1]):
+    one, other = (f"( {left[1]} ) - ( {right[1]} )" for left, right in (answer, gold))
+    letters = _letters(one)
+    if not letters or letters != _letters(other):
         return False
-    ratios = []
-    for point in _POINTS:
-        values = [_value(text, letters, point) for text in texts]
-        if values[0] is None or values[1] is None or not (values[0][0] and values[1][0]):
-            return False
-        ratios.append((values[0][0] / values[1][0], values[0][1] + values[1][1]))
-    positive = not signed or bool(ratios[0][0].is_positive)
-    return positive and all(_close(ratios[0], ratio) for ratio in ratios[1:])
+    pairs = [(_value(one, letters, point), _value(other, letters, point)) for point in _POINTS]
+    if not all(pair[0] and pair[1] and pair[0][0] and pair[1][0] for pair in pairs):
+        return False
+    ratios = [(of_one[0] / of_other[0], of_one[1] + of_other[1]) for of_one, of_other in pairs]
+    return all(_close(ratios[0], ratio) for ratio in ratios) and (not positive or bool(ratios[0][0] > 0))
 
 
 def equal(answer: str, gold: str) -> bool:
     """Whether two expressions have the same letters and the same value wherever they are looked at."""
-    if answer == gold:
-        return True
     letters = _letters(answer)
-    if letters is None or letters != _letters(gold):
-        return False
-    sign_matters = letters and "|" in answer + gold
-    points = _POINTS if sign_matters else _POINTS[:2] if letters else _POINTS[:1]
-    for point in points:
-        one, other = _value(answer, letters, point), _value(gold, letters, point)
-        if one is None or other is None or not _close(one, other):
-            return False
-    return True
+    if answer == gold or letters is None or letters != _letters(gold):
+        return answer == gold
+    points = _POINTS if "|" in answer + gold else _POINTS[: 2 if letters else 1]
+    pairs = [(_value(answer, letters, point), _value(gold, letters, point)) for point in points]
+    return all(pair[0] and pair[1] and _close(pair[0], pair[1]) for pair in pairs)
 
 
 def _letters(text: str) -> tuple[str, ...] | None:
     """What stands for numbers in an expression; None where there is anything that is not known."""
-    if not _PLAIN.fullmatch(_NAME.sub(lambda found: "" if found[1] != "\\log" else "\\log _", text).replace("\\log _ _", "\\log _")):
-        return None
-    if _UNDEFINED.search(text):
-        return None
-    names = {found[1] + (found[2] or "") for found in _NAME.finditer(text) if found[1] not in _KNOWN}
+    signs = _NAME.sub(lambda found: "\\log" if found[1] == "\\log" else "", text)
+    names = {found[1] + (found[2] or "") for found in _NAME.finditer(text) if found[1] not in _COMMANDS}
     names -= {"e", "i"}
-    known = all(name.partition(" ")[0] in _GREEK or name[0] != "\\" for name in names)
-    return tuple(sorted(names)) if known and len(names) <= len(_POOL) else None
+    known = all(name.partition(" ")[0] in _LETTERS or name[0] != "\\" for name in names)
+    if not known or len(names) > len(_POOL) or not _PLAIN.fullmatch(signs) or _UNDEFINED.search(text):
+        return None
+    return tuple(sorted(names))
 
 
 @lru_cache(maxsize=256)
-def _read(text: str, letters: tuple[str, ...]):
+def _read(text: str, letters: tuple[str, ...]) -> Any:
     """The expression in sympy, each letter as one of the pool; None where it has functions that nobody defined."""
     from latex2sympy2_extended import latex2sympy  # noqa: PLC0415
     from latex2sympy2_extended.latex2sympy2 import ConversionConfig  # noqa: PLC0415
@@ -178,15 +164,17 @@ def _read(text: str, letters: tuple[str, ...]):
     text = _NAME.sub(lambda found: pool.get(found[0], pool.get(found[1], found[1]) + (found[2] or "")), text)
     text = _DECIMAL.sub(lambda it: f"( \\frac {{ {it[1]}{it[2]} }} {{ {10 ** len(it[2])} }} )", text)
     config = ConversionConfig(interpret_as_mixed_fractions=False, lowercase_symbols=False)
-    expression = latex2sympy(text, normalization_config=None, conversion_config=config)
-    if expression.has(AppliedUndef) or {str(it) for it in expression.free_symbols} - {"i"} - set(pool.values()):
+    expression: Any = latex2sympy(text, normalization_config=None, conversion_config=config)
+    if expression.has(AppliedUndef) or {str(it) for it in expression.free_symbols} - {"i"} - set(
+        pool.values()
+    ):
         return None
     return expression.xreplace({Symbol("i"): I})
 
 
 @lru_cache(maxsize=256)
-def _value(text: str, letters: tuple[str, ...], point: int):
-    """The value where the letters are numbers near `point`/60, with the digits of its largest part; None without one."""
+def _value(text: str, letters: tuple[str, ...], point: int) -> Any:
+    """The value where letters are numbers near `point`/61, and the digits of its largest part; None without one."""
     from sympy import Rational, Symbol, oo, postorder_traversal  # noqa: PLC0415
 
     expression = _read(text, letters)
@@ -196,6 +184,7 @@ def _value(text: str, letters: tuple[str, ...], point: int):
         return expression, 0
     at = {Symbol(_POOL[i]): Rational(point + 13 * i * i + 7 * i, 61) for i in range(len(letters))}
     most = 0
+    part: Any
     for part in postorder_traversal(expression):
         size = abs(part.evalf(15, subs=at))
         if not size.is_Number or not size.is_finite:
@@ -206,7 +195,7 @@ def _value(text: str, letters: tuple[str, ...], point: int):
     return expression.evalf(_DIGITS + 20 + 2 * most, subs=at), most
 
 
-def _digits(size) -> int:
+def _digits(size: Any) -> int:
     """How far a positive number is from 1, in digits before or behind the point."""
     if size.is_Rational:
         return len(str(max(size.p, size.q))) - 1

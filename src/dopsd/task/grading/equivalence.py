@@ -12,7 +12,16 @@ from dopsd.task.grading.units import without_unit, words_behind
 _IS_TEXT = re.compile(r"\(?(?:\\(?:text|mbox|mathrm|textbf)\s*\{[^{}]*\}|[A-Z])\)?")
 _STYLE = re.compile(r"\\(?:text|mbox|mathrm|textbf|textit|textrm)\s*\{([^{}]*)\}")
 _BASED = re.compile(r"(-?[0-9A-Z.]*\d[0-9A-Z.]*)_(?:(\d)|\{(\w+)\}|\{\\text\{(\w+)\}\})")
-_BASES = {"two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9"}
+_BASES = {
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+}
 
 
 @lru_cache(maxsize=4096)
@@ -69,7 +78,10 @@ def _number(text: str):
 
 def _is_text(gold: str) -> bool:
     """Whether the gold is words or the letter of a choice."""
-    return _IS_TEXT.fullmatch(gold) is not None or re.fullmatch(r"\(?(?:[A-Z]|[a-zA-Z][a-z]{2,}[ a-zA-Z]*)\)?", gold) is not None
+    return (
+        _IS_TEXT.fullmatch(gold) is not None
+        or re.fullmatch(r"\(?(?:[A-Z]|[a-zA-Z][a-z]{2,}[ a-zA-Z]*)\)?", gold) is not None
+    )
 
 
 def _words(text: str) -> str:

@@ -29,29 +29,56 @@ _ORNAMENT = re.compile(
     r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|qquad|quad)(?![a-zA-Z])"
 )
 _SPACE = re.compile(r"\\[ ,;:!]|(?<=.)~|\s+")
-_SYNONYM = re.compile(r"\\(?:[dtc](?=frac|binom)|(?:leqslant|leq|geqslant|geq|neq|times|cdotp|div|l?brace|rbrace|lt"
-                      r"|gt|varnothing|lvert|rvert|vert|ldots|dots|cdots|colon|imath|lparen|rparen|land)(?![a-zA-Z]))")
+_SYNONYM = re.compile(
+    r"\\(?:[dtc](?=frac|binom)|(?:leqslant|leq|geqslant|geq|neq|times|cdotp|div|l?brace|rbrace|lt"
+    r"|gt|varnothing|lvert|rvert|vert|ldots|dots|cdots|colon|imath|lparen|rparen|land)(?![a-zA-Z]))"
+)
 _SYNONYMS = {
     **{"\\leqslant": "\\le", "\\leq": "\\le", "\\geqslant": "\\ge", "\\geq": "\\ge", "\\neq": "\\ne"},
-    **{"\\times": "\\cdot", "\\cdotp": "\\cdot", "\\div": "/", "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lt": "<"},
-    **{"\\gt": ">", "\\varnothing": "\\emptyset", "\\colon": ":", "\\imath": "i", "\\lparen": "(", "\\rparen": ")"},
+    **{
+        "\\times": "\\cdot",
+        "\\cdotp": "\\cdot",
+        "\\div": "/",
+        "\\lbrace": "\\{",
+        "\\rbrace": "\\}",
+        "\\lt": "<",
+    },
+    **{
+        "\\gt": ">",
+        "\\varnothing": "\\emptyset",
+        "\\colon": ":",
+        "\\imath": "i",
+        "\\lparen": "(",
+        "\\rparen": ")",
+    },
     **dict.fromkeys(("\\lvert", "\\rvert", "\\vert"), "|"),
     **dict.fromkeys(("\\d", "\\t", "\\c"), "\\"),
 }
-_GROUPED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})(\{,\}|\\[,;: ]|~| |,)(\d{3}(?:\2\d{3})*)(?![\d,]|\.\d*\.)")
+_GROUPED = re.compile(
+    r"(?<![\d.,])([1-9]\d{0,2})(\{,\}|\\[,;: ]|~| |,)(\d{3}(?:\2\d{3})*)(?![\d,]|\.\d*\.|\s*/)"
+)
 _DOTTED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:\.\d{3}){2,})(?![\d.,])")
-_REPEATING = re.compile(r"(?<![\d.])(\d*)\.(\d*)(?:\\overline\s*\{(\d+)\}|\((\d+)\)|\\bar\s*\{?(\d)\}?)(?![\d(])")
+_REPEATING = re.compile(
+    r"(?<![\d.])(\d*)\.(\d*)(?:\\overline\s*\{(\d+)\}|\((\d+)\)|\\bar\s*\{?(\d)\}?)(?![\d(])"
+)
 _SCIENTIFIC = re.compile(r"(?<![\d.a-zA-Z\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,2})(?![\d.a-zA-Z])")
-_MIXED = re.compile(r"(?<![\d.^_}a-zA-Z)])(\d+)(?:\s*\\frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))|\s+(\d+)\s*/\s*(\d+))(?!\d)")
+_MIXED = re.compile(
+    r"(?<![\d.^_}a-zA-Z)])(\d+)(?:\s*\\frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))|\s+(\d+)\s*/\s*(\d+))(?!\d)"
+)
 _CHOOSE = re.compile(r"(?:\{|^)([^{}]*)\\choose(?![a-zA-Z])([^{}]*)(?:\}|$)")
 _REALS_WITHOUT = re.compile(r"\\R\s*(?:-|\\setminus|\\backslash)\s*\\?\{")
 _NAMED = re.compile(
     r"(?<![a-zA-Z\\])(sqrt|pi|infinity|infty|inf|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp"
     r"|theta|alpha|beta)(?![a-zA-Z])"
 )
-_CONNECTIVE = re.compile(r",?\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{[\s,]*(?:and|or)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z]))")
+_CONNECTIVE = re.compile(
+    r",?\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{[\s,]*(?:and|or)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z]))"
+)
 _TEXT = re.compile(rf"\\(?:{_STYLE})\s*\{{([^{{}}]*)\}}")
-_FUNCTIONS = frozenset("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp gcd lcm max min".split())
+FUNCTIONS = {
+    *("\\sin", "\\cos", "\\tan", "\\cot", "\\sec", "\\csc", "\\arcsin", "\\arccos", "\\arctan", "\\sinh"),
+    *("\\cosh", "\\tanh", "\\log", "\\ln", "\\exp", "\\gcd", "\\lcm", "\\max", "\\min"),
+}
 
 
 def unwrapped(text: str) -> str:
@@ -62,7 +89,12 @@ def unwrapped(text: str) -> str:
         before = text
         for opening, closing in _PAIRS:
             inner = text[len(opening) : -len(closing)]
-            if text.startswith(opening) and text.endswith(closing) and inner and opening not in inner.replace("\\$", ""):
+            if (
+                text.startswith(opening)
+                and text.endswith(closing)
+                and inner
+                and opening not in inner.replace("\\$", "")
+            ):
                 text = inner
         text = _without_braces(_ORNAMENT.sub(" ", text).strip())
     return _LAST_STOP.sub("", text)
@@ -90,7 +122,9 @@ def tidy(text: str, *, commas: bool = True) -> str:
     text = _REALS_WITHOUT.sub(r"\\R \\setminus \\{", re.sub(r",\s*\\!\s*", "{,}", text))
     text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     grouped = commas and not re.search(r"[(\[{]", text.replace("{,}", ""))
-    text = _GROUPED.sub(lambda it: it[0] if it[2] == "," and not grouped else it[1] + it[3].replace(it[2], ""), text)
+    text = _GROUPED.sub(
+        lambda it: it[0] if it[2] == "," and not grouped else it[1] + it[3].replace(it[2], ""), text
+    )
     text = _DOTTED.sub(lambda it: it[1] + it[2].replace(".", ""), text)
     if "{,}" in text:
         raise UnreadError("a comma that groups no thousands")
@@ -102,12 +136,18 @@ def tidy(text: str, *, commas: bool = True) -> str:
     text = _REPEATING.sub(_repeating, text)
     text = _SCIENTIFIC.sub(lambda it: written(Fraction(it[1]) * Fraction(10) ** int(it[2])), text)
     text = _MIXED.sub(_mixed, text)
-    return _NAMED.sub(lambda it: "\\infty " if it[1].startswith("inf") else f"\\{it[1]} ", text.replace("*", "\\cdot "))
+    return _NAMED.sub(
+        lambda it: "\\infty " if it[1].startswith("inf") else f"\\{it[1]} ", text.replace("*", "\\cdot ")
+    )
 
 
 def written(value: Fraction) -> str:
     """A number as LaTeX."""
-    return str(value.numerator) if value.denominator == 1 else f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
+    return (
+        str(value.numerator)
+        if value.denominator == 1
+        else f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
+    )
 
 
 def _ascii(text: str) -> str:
@@ -128,7 +168,7 @@ def _character(it: str) -> str:
     kind = unicodedata.decomposition(it).partition(">")[0].removeprefix("<")
     plain = unicodedata.normalize("NFKC", it)
     if kind == "fraction" and plain.count("\u2044") == 1 and not plain.endswith("\u2044"):
-        return "\\frac{%s}{%s}" % tuple(plain.split("\u2044"))
+        return "\\frac{{{}}}{{{}}}".format(*plain.split("\u2044"))
     name = unicodedata.name(it, "").split()
     if name[:2] == ["GREEK", "SMALL"] and len(name) == 4:
         return f"\\{name[3].lower().replace('lamda', 'lambda')} "
@@ -153,7 +193,7 @@ def _mathematics(found: re.Match[str]) -> str:
     content = found[1].strip()
     if re.fullmatch(r"[a-zA-Z]|[\d.,]+|[^a-zA-Z]*", content):
         return f" {content} "
-    if content in _FUNCTIONS:
+    if f"\\{content}" in FUNCTIONS:
         return f"\\{content} "
     raise UnreadError(f"the words {content!r}")
 
@@ -161,7 +201,9 @@ def _mathematics(found: re.Match[str]) -> str:
 def _repeating(found: re.Match[str]) -> str:
     whole, start, period = found[1], found[2], found[3] or found[4] or found[5]
     shift = 10 ** len(start)
-    return written(Fraction(int(whole + start or "0"), shift) + Fraction(int(period), shift * (10 ** len(period) - 1)))
+    return written(
+        Fraction(int(whole + start or "0"), shift) + Fraction(int(period), shift * (10 ** len(period) - 1))
+    )
 
 
 def _mixed(found: re.Match[str]) -> str:

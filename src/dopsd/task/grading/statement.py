@@ -5,27 +5,32 @@ A statement is a nested list whose first item names its kind, so that it can be 
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
-from dopsd.task.grading.latex import UnreadError
+from dopsd.task.grading.latex import FUNCTIONS, UnreadError
 
 Statement = list
-_TOKEN = re.compile(r"\\(?:begin|end)\s*\{[a-zA-Z]*matrix\}|\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?|\.\d+|[a-zA-Z]|\S")
-_ARGUMENTS = {"\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1}
-_FUNCTIONS = frozenset(
-    "\\" + name
-    for name in "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp gcd lcm max min".split()
+_TOKEN = re.compile(
+    r"\\(?:begin|end)\s*\{[a-zA-Z]*matrix\}|\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?|\.\d+|[a-zA-Z]|\S", re.DOTALL
 )
+_TWO_DIGITS = re.compile(r"(\\(?:frac|binom))\s*(\d)(\d)(?!\d)")
+_ARGUMENTS = {"\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1}
 _RELATIONS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\in": "in"}
 _FLIPPED = {">": "<", ">=": "<="}
 _OPEN, _CLOSE = ("(", "[", "\\{", "{", "\\langle"), (")", "]", "\\}", "}", "\\rangle")
+_NO_LETTERS = {*FUNCTIONS, *_RELATIONS, *_OPEN, *_CLOSE, "\\cdot", "\\pm", "\\cup", "\\cr", "\\setminus"}
+_NAME = re.compile(
+    r"(?:[a-zA-Z]|\\[a-zA-Z]+)(?: _ \{ \w \})?(?: (?:\\cdot )?\( [a-z] \))?|\( [a-z](?: , [a-z])+ \)"
+)
+_CONSTANTS = ("e", "i", "\\pi", "\\infty", "\\R", "\\emptyset")
 _MAX_DEPTH = 12  # of brackets
 _MAX_ITEMS = 24
-_EVERYTHING = ["tuple", "(", ")", ["value", "- \\infty"], ["value", "\\infty"]]
+_LOW, _HIGH = ["-", "\\infty"], ["\\infty"]
 
 
 def stated(latex: str) -> Statement:
     """Read a tidy answer; raises UnreadError for what is incomplete or could be two things."""
-    return _listed(_explicit(_TOKEN.findall(latex)))
+    return _listed(_explicit(_TOKEN.findall(_TWO_DIGITS.sub(r"\1{\2}{\3}", latex))))
 
 
 def _explicit(tokens: Sequence[str], depth: int = 0) -> list[str]:
@@ -36,63 +41,56 @@ def _explicit(tokens: Sequence[str], depth: int = 0) -> list[str]:
     position, ended = 0, False  # whether a value ended: no number may follow it
     while position < len(tokens):
         token, position = tokens[position], position + 1
-        starts_number = token[0].isdigit() or token[0] == "." and len(token) > 1
-        if ended and (starts_number or token == "{"):
+        if ended and token[0] in "0123456789.{":
             raise UnreadError(f"{token!r} right behind a value")
-        if ended and (token in ("(", "\\frac", "\\binom") or (token == "\\{" and out)):
-            if out[-1] not in ("f", "g", "h"):
-                out.append("\\cdot")
+        if ended and token in ("(", "\\frac", "\\binom") and out[-1] not in ("f", "g", "h"):
+            out.append("\\cdot")
         if token in _ARGUMENTS:
-            out.append(token)
-            if token == "\\sqrt" and tokens[position : position + 1] == ["["]:
-                end = _closing(tokens, position)
-                out += ["[", *_explicit(tokens[position + 1 : end], depth + 1), "]"]
-                position = end + 1
-            for _ in range(_ARGUMENTS[token]):
-                argument, position = _argument(tokens, position, token)
-                out += ["{", *_explicit(argument, depth + 1), "}"]
-            ended = ended if token in "^_" else True
+            arguments, position = _arguments(tokens, position, token, depth)
+            out += [token, *arguments]
         elif token == "{":
             end = _closing(tokens, position - 1)
             inner = _explicit(tokens[position:end], depth + 1)
-            out += ["\\{", *inner, "\\}"] if len(_split(inner, (",",))) > 1 else ["(", *inner, ")"]
-            position, ended = end + 1, True
+            out += ["\\{", *inner, "\\}"] if "," in inner else ["(", *inner, ")"]
+            position = end + 1
         else:
             out.append(token)
-            ended = starts_number or token.isalpha() or token in (*_CLOSE, "!", "\\R") or _is_letter(token)
+        ended = _ends_value(token) or (ended and token in ("^", "_"))
     return out
 
 
-def _argument(tokens: Sequence[str], position: int, command: str) -> tuple[Sequence[str], int]:
-    """What a command applies to: braces, else one digit, letter or name, and brackets or a signed digit behind ^."""
+def _ends_value(token: str) -> bool:
+    letter = token.isalpha() or (token[1:].isalpha() and token not in _NO_LETTERS)
+    return letter or token[-1].isdigit() or token in (*_CLOSE, "{", "!")
+
+
+def _arguments(tokens: Sequence[str], position: int, command: str, depth: int) -> tuple[list[str], int]:
+    """What a command applies to, all in braces, and where it ends."""
+    out: list[str] = []
+    if command == "\\sqrt" and tokens[position : position + 1] == ["["]:
+        end = _closing(tokens, position)
+        out, position = ["[", *_explicit(tokens[position + 1 : end], depth + 1), "]"], end + 1
+    for _ in range(_ARGUMENTS[command]):
+        argument, position = _argument(tokens, position, command)
+        out += ["{", *_explicit(argument, depth + 1), "}"]
+    return out, position
+
+
+def _argument(tokens: Sequence[str], position: int, command: str) -> tuple[list[str], int]:
+    """Braces, else one digit, letter or name; behind ^ also brackets or a signed digit."""
     token = tokens[position] if position < len(tokens) else ""
     if token == "{" or (token == "(" and command in ("^", "\\sqrt")):
         end = _closing(tokens, position)
-        if end == position + 1:
-            raise UnreadError(f"{command} of nothing")
-        return tokens[position + 1 : end], end + 1
-    if token == "-" and command == "^":
+        if end > position + 1:
+            return list(tokens[position + 1 : end]), end + 1
+    elif token == "-" and command == "^":
         argument, end = _argument(tokens, position + 1, command)
         return ["-", *argument], end
-    if token.isdigit() and len(token) == 2 and command in ("\\frac", "\\binom") and tokens[position - 1] == command:
-        return [token[0]], _pushed(tokens, position, token[1])
-    if (token.isdigit() and len(token) == 1) or token.isalpha() or _is_letter(token):
+    elif (
+        token and token not in (*_CLOSE, "!") and _ends_value(token) and (len(token) == 1 or token[0] == "\\")
+    ):
         return [token], position + 1
     raise UnreadError(f"{command} of {token!r}")
-
-
-def _pushed(tokens: Sequence[str], position: int, token: str) -> int:
-    """Leave the rest of a split token to be read next."""
-    assert isinstance(tokens, list)
-    tokens[position] = token
-    return position
-
-
-def _is_letter(token: str) -> bool:
-    return token[:1] == "\\" and token[1:].isalpha() and token not in _FUNCTIONS and token not in _NOT_LETTERS
-
-
-_NOT_LETTERS = frozenset((*_RELATIONS, *_ARGUMENTS, "\\cdot", "\\pm", "\\cup", "\\cr", "\\setminus", *_OPEN, *_CLOSE))
 
 
 def _closing(tokens: Sequence[str], start: int) -> int:
@@ -105,146 +103,136 @@ def _closing(tokens: Sequence[str], start: int) -> int:
     raise UnreadError("a bracket that never closes")
 
 
-def _split(tokens: Sequence[str], separators: Sequence[str]) -> list[list[str]]:
-    """The parts between separators that stand in no bracket."""
+def _split(tokens: Sequence[str], *separators: str) -> tuple[list[list[str]], list[str]]:
+    """The parts between separators that stand in no bracket, and those separators."""
     parts: list[list[str]] = [[]]
-    depth = 0
+    found, depth = [], 0
     for token in tokens:
-        depth += (token in _OPEN or token.startswith("\\begin")) - (token in _CLOSE or token.startswith("\\end"))
+        depth += (token in _OPEN or token.startswith("\\begin")) - (
+            token in _CLOSE or token.startswith("\\end")
+        )
         if depth < 0:
             raise UnreadError("a bracket that never opened")
         if depth == 0 and token in separators:
+            found.append(token)
             parts.append([])
         else:
             parts[-1].append(token)
-    return parts
+    return parts, found
 
 
 def _listed(tokens: Sequence[str]) -> Statement:
-    items = [item for part in _split(tokens, (",", ";")) for item in _signs(part)]
+    parts, separators = _split(tokens, ",", ";")
+    # \\pm is once plus and once minus
+    items = [
+        [sign if it == "\\pm" else it for it in part]
+        for part in parts
+        for sign in "+-"[: 1 + ("\\pm" in part)]
+    ]
     if len(items) > _MAX_ITEMS:
         raise UnreadError(f"a list of {len(items)}")
     statements = [_related(item) for item in items]
     if len(statements) == 1:
         return statements[0]
     names = [it[1] if it[0] == "named" else "" for it in statements]
-    if ";" in tokens and len(set(names)) == 1 and all(it[0] == "named" and it[2][0] == "tuple" for it in statements):
-        return ["named", names[0], ["list", "cup", *(it[2] for it in statements)]]
+    if (
+        ";" in separators
+        and len(set(names)) == 1
+        and all(it[2][0] == "tuple" for it in statements if names[0])
+    ):
+        return (
+            ["named", names[0], ["list", "cup", *(it[2] for it in statements)]]
+            if names[0]
+            else ["list", *statements]
+        )
     if all(names) and len(set(names)) == len(names):
-        by_name = [it[2] for _, it in sorted(zip(names, statements, strict=True))]
-        return ["named", f"( {' , '.join(sorted(names))} )", ["tuple", "(", ")", *by_name]]
+        by_name = sorted(statements, key=lambda it: it[1])
+        return ["named", f"( {' , '.join(sorted(names))} )", ["tuple", "(", ")", *(it[2] for it in by_name)]]
     return ["list", *statements]
 
 
-def _signs(tokens: list[str]) -> list[list[str]]:
-    """The item once, or with \\pm as plus and as minus."""
-    if "\\pm" not in tokens:
-        return [tokens]
-    return [[sign if token == "\\pm" else token for token in tokens] for sign in "+-"]
-
-
 def _related(tokens: list[str]) -> Statement:
-    operators = [token for part in [_without_brackets(tokens)] for token in part if token in _RELATIONS]
-    sides = _split(tokens, tuple(_RELATIONS))
-    if len(sides) == 1:
-        return _united(tokens)
+    sides, operators = _split(tokens, *_RELATIONS)
     kinds = [_RELATIONS[operator] for operator in operators]
+    if not kinds:
+        return _united(tokens)
+    if kinds == ["="] and _is_name(sides[1]) and not _is_name(sides[0]):
+        sides = sides[::-1]
     if kinds in (["="], ["in"]) and _is_name(sides[0]):
         return ["named", " ".join(sides[0]), _united(sides[1])]
-    if kinds == ["="] and _is_name(sides[1]):
-        return ["named", " ".join(sides[1]), _united(sides[0])]
+    if set(kinds) == {"="} and _is_name(sides[0]):
+        return ["named", " ".join(sides[0]), ["chain", *map(_united, sides[1:])]]
     if set(kinds) == {"="}:
-        if _is_name(sides[0]):
-            return ["named", " ".join(sides[0]), ["chain", *map(_united, sides[1:])]]
         return ["chain", *map(_united, sides)]
+    if kinds == ["!="] and _is_name(sides[0]):
+        return ["named", " ".join(sides[0]), _reals_without([_united(sides[1])])]
     return _inequality(sides, kinds)
 
 
 def _inequality(sides: list[list[str]], kinds: list[str]) -> Statement:
     """An interval where it bounds one letter, else the relation, the smaller side first."""
-    if all(kind in (">", ">=") for kind in kinds):
+    if set(kinds) <= _FLIPPED.keys():
         sides, kinds = sides[::-1], [_FLIPPED[kind] for kind in kinds[::-1]]
-    if len(sides) > 3 or not all(kind in ("<", "<=") for kind in kinds) and kinds != ["!="]:
+    if not set(kinds) <= {"<", "<="} and kinds != ["!="]:
         raise UnreadError("a chain of relations")
-    if kinds == ["!="] and _is_name(sides[0]):
-        return ["named", sides[0][0], _reals_without([_united(sides[1])])]
-    brackets = [{"<": "()", "<=": "[]"}[kind] for kind in kinds if kind != "!="]
-    if len(sides) == 3 and _is_name(sides[1]):
-        low, high = _united(sides[0]), _united(sides[2])
-        return ["named", sides[1][0], ["tuple", brackets[0][0], brackets[1][1], low, high]]
-    if len(sides) == 2 and kinds != ["!="] and _is_name(sides[0]):
-        return ["named", sides[0][0], ["tuple", "(", brackets[0][1], ["value", "- \\infty"], _united(sides[1])]]
-    if len(sides) == 2 and kinds != ["!="] and _is_name(sides[1]):
-        return ["named", sides[1][0], ["tuple", brackets[0][0], ")", _united(sides[0]), ["value", "\\infty"]]]
-    return ["relation", " ".join(kinds), *map(_united, sides)]
+    bounds, signs = sides, kinds
+    if len(sides) == 2 and _is_name(sides[0]):
+        bounds, signs = [_LOW, *sides], ["<", *kinds]
+    elif len(sides) == 2 and _is_name(sides[1]):
+        bounds, signs = [*sides, _HIGH], [*kinds, "<"]
+    if len(bounds) == 3 and _is_name(bounds[1]) and kinds != ["!="]:
+        brackets = "(["[signs[0] == "<="], ")]"[signs[1] == "<="]
+        return ["named", " ".join(bounds[1]), ["tuple", *brackets, _united(bounds[0]), _united(bounds[2])]]
+    if len(sides) > 2:
+        raise UnreadError("a chain of relations")
+    return ["relation", *kinds, *map(_united, sides)]
 
 
 def _is_name(tokens: list[str]) -> bool:
     """Whether this is x, x_1, f(x), or (x, y)."""
-    return re.fullmatch(
-        r"(?:[a-zA-Z]|\\[a-zA-Z]+)(?: _ \{ \w \})?(?: (?:\\cdot )?\( [a-z] \))?|\( [a-z](?: , [a-z])+ \)", " ".join(tokens)
-    ) is not None and (len(tokens) > 1 or tokens[0] not in ("e", "i", "\\pi", "\\infty", "\\R", "\\emptyset"))
+    return _NAME.fullmatch(" ".join(tokens)) is not None and (len(tokens) > 1 or tokens[0] not in _CONSTANTS)
 
 
 def _united(tokens: list[str]) -> Statement:
-    parts = _split(tokens, ("\\cup",))
+    parts, _ = _split(tokens, "\\cup")
     if len(parts) > 1:
         return ["list", "cup", *map(_grouped, parts)]
-    whole, *removed = _split(tokens, ("\\setminus",))
+    whole, *removed = _split(tokens, "\\setminus")[0]
     if len(removed) == 1 and whole == ["\\R"]:
         points = _grouped(removed[0])
         return _reals_without(points[1:] if points[0] == "list" else [points])
-    ratio = _split(tokens, (":",))
-    if len(ratio) > 1:
-        return ["tuple", ":", ":", *map(_grouped, ratio)]
-    return _grouped(tokens)
+    ratio, _ = _split(tokens, ":")
+    return ["tuple", ":", ":", *map(_grouped, ratio)] if len(ratio) > 1 else _grouped(tokens)
 
 
 def _reals_without(points: list[Statement]) -> Statement:
     """The union of intervals around points that are plain numbers."""
-    try:
-        ordered = sorted(points, key=lambda it: float(re.sub(r"\\frac \{ (\d+) \} \{ (\d+) \}", r"", it[1].replace(" ", ""))))
-    except ValueError as error:
-        raise UnreadError("points to leave out that are no numbers") from error
-    ends = [_EVERYTHING[3], *ordered, _EVERYTHING[4]]
-    return ["list", "cup", *(["tuple", "(", ")", low, high] for low, high in zip(ends, ends[1:], strict=False))]
+    if not all(point[0] == "value" and re.fullmatch(r"-? ?[\d.]+", point[1]) for point in points):
+        raise UnreadError("points to leave out that are no numbers")
+    ordered = sorted(points, key=lambda it: float(it[1].replace(" ", "")))
+    ends = [_grouped(_LOW), *ordered, _grouped(_HIGH)]
+    return ["list", "cup", *(["tuple", "(", ")", *between] for between in pairwise(ends))]
 
 
 def _grouped(tokens: list[str]) -> Statement:
+    """A bracket with its items, else one value."""
     if not tokens:
         raise UnreadError("nothing between two signs")
     if tokens == ["\\R"]:
-        return _EVERYTHING
+        return ["tuple", "(", ")", _grouped(_LOW), _grouped(_HIGH)]
+    if len(tokens) > 2 and tokens[1] == "\\begin{matrix}" and tokens[-2] == "\\end{matrix}":
+        tokens = tokens[1:-1]
     if tokens[0].startswith("\\begin") and tokens[-1].startswith("\\end"):
-        return _matrix(tokens)
+        rows = [_split(row, "&")[0] for row in _split(tokens[1:-1], "\\cr")[0]]
+        rows = rows[:-1] if rows[-1] == [[]] else rows
+        kind = "determinant" if "vmatrix" in tokens[0].lower() else "matrix"
+        return ["tuple", kind, "", *(["tuple", "row", "", *map(_grouped, row)] for row in rows)]
     if tokens[0] in _OPEN and tokens[-1] in _CLOSE and _closing(tokens, 0) == len(tokens) - 1:
-        items = _split(tokens[1:-1], (",", ";"))
         if tokens[0] == "\\{" and tokens[1:-1] != ["\\emptyset"]:
             return _listed(tokens[1:-1])
-        if tokens[1] == "\\begin{matrix}" and tokens[-2] == "\\end{matrix}":
-            return _matrix(tokens[1:-1])
+        items, _ = _split(tokens[1:-1], ",", ";")
         if len(items) > 1:
             return ["tuple", tokens[0], tokens[-1], *map(_related, items)]
-    if set(tokens) & {",", ";", "\\R", "\\setminus", "\\{", "\\}", "\\cr", "&", "[" if "\\sqrt" not in tokens else ""}:
+    if {",", ";", "\\R", "\\setminus", "\\{", "\\}", "\\cr", "&"} & set(tokens) or tokens[0] == "[":
         raise UnreadError("several values where one was expected")
     return ["value", " ".join(tokens)]
-
-
-def _matrix(tokens: list[str]) -> Statement:
-    kind = re.sub(r"[^a-z]", "", tokens[0].removeprefix("\\begin")).removesuffix("matrix")
-    rows = _split(tokens[1:-1], ("\\cr",))
-    if not rows[-1]:
-        rows.pop()
-    brackets = kind if kind in ("v", "V") else "("
-    return ["tuple", "matrix", brackets, *(["tuple", "row", "", *map(_grouped, _split(row, ("&",)))] for row in rows)]
-
-
-def _without_brackets(tokens: list[str]) -> list[str]:
-    """The tokens that stand in no bracket."""
-    depth, outside = 0, []
-    for token in tokens:
-        depth -= token in _CLOSE or token.startswith("\\end")
-        if depth == 0:
-            outside.append(token)
-        depth += token in _OPEN or token.startswith("\\begin")
-    return outside

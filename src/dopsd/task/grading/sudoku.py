@@ -9,7 +9,9 @@ from dopsd.task.grading.field_reading import without_tail
 from dopsd.task.sudoku_grids import CELLS, is_solved
 from dopsd.task.task import Verdict
 
-_BORDERS = re.compile(r"[\s,;|\[\](){}&\\+*`$─-╿-]+|\\(?:hline|begin\{(?:array|[pb]?matrix)\}(?:\{[lcr|]*\})?|end\{\w+\})")
+_BORDERS = re.compile(
+    r"\\(?:hline|begin\{(?:array|[pb]?matrix)\}(?:\{[lcr|]*\})?|end\{\w+\}|\\|(?![a-z]))|[\s,;|\[\](){}&+*`$\u2500-\u257f-]+"
+)
 _GRID = re.compile(r"[0-9]{16}")
 _FENCED = re.compile(r"```([0-9\s]{1,200})```")
 _CLOSING = re.compile("|".join(map(re.escape, (*END_TOKENS, "</answer>"))))

@@ -1,55 +1,26 @@
-"""What may stand around a number without changing it: units of a list, and the words of number and hedging that may not."""
+"""The units that may stand around a value without changing it."""
 
 import re
 
 _NAMES = """
-cm centimeter centimeters centimetre centimetres
-m meter meters metre metres
-mm millimeter millimeters millimetre millimetres
-km kilometer kilometers kilometre kilometres
-in inch inches
-ft foot feet
-yd yard yards
-mi mile miles
-g gm gram grams
-kg kilogram kilograms
-mg milligram milligrams
-lb lbs pound pounds
-oz ounce ounces
-L liter liters litre litres
-ml mL milliliter milliliters
-gal gallon gallons
-s sec secs second seconds
-min mins minute minutes
-h hr hrs hour hours
-day days
-week weeks
-month months
-yr year years
-mph
-kph kmh
-dollar dollars USD usd $
-cent cents
-euro euros
-% percent percentage pct
-deg degree degrees °
-rad radian radians
-unit units
-hz Hz hertz
-acre acres
-way ways
-point points
-digit digits
-people persons person
-student students
+cm centimeter centimeters centimetre centimetres; m meter meters metre metres; mm millimeter millimeters millimetre
+millimetres; km kilometer kilometers kilometre kilometres; in inch inches; ft foot feet; yd yard yards; mi mile miles;
+g gm gram grams; kg kilogram kilograms; mg milligram milligrams; lb lbs pound pounds; oz ounce ounces; L liter liters
+litre litres; ml mL milliliter milliliters; gal gallon gallons; acre acres; s sec secs second seconds; min mins minute
+minutes; h hr hrs hour hours; day days; week weeks; month months; yr year years; mph; kph kmh; hz Hz hertz;
+dollar dollars USD; cent cents; euro euros; % percent percentage; deg degree degrees; rad radian radians;
+unit units; way ways; point points; digit digits; people persons person; student students
 """
-UNITS = {name: line.split()[0] for line in _NAMES.strip().splitlines() for name in line.split()}
+UNITS = {name: line.split()[0] for line in _NAMES.split(";") for name in line.split()}
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "squared": 2, "cubed": 3}
 _LETTERS = frozenset("mgsL")  # units that a single letter behind a space may be
 _MACRO = re.compile(
-    r"(.*\S)\s*\\(?:text|mbox|mathrm|textrm|textnormal)\s*\{([^{}]*)\}\s*((?:\^\s*\{?\s*[23]\s*\}?)?)", re.DOTALL
+    r"(.*\S)\s*\\(?:text|mbox|mathrm|textrm|textnormal)\s*\{([^{}]*)\}\s*((?:\^\s*\{?\s*[23]\s*\}?)?)",
+    re.DOTALL,
 )
-_WORDS = re.compile(r"(.*?(?:[\d})!]|\\pi))(\s*)(?:\\[ ,;:!]\s*)?([a-zA-Z][a-zA-Z./ ]*(?:\^\s*\{?\s*[23]\s*\}?)?)", re.DOTALL)
+_WORDS = re.compile(
+    r"(.*?(?:[\d})!]|\\pi))(\s*)(?:\\[ ,;:!]\s*)?([a-zA-Z][a-zA-Z./ ]*(?:\^\s*\{?\s*[23]\s*\}?)?)", re.DOTALL
+)
 _CIRCLE = r"(?:\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\(?:circ|degree))|\\degree)"
 _SIGN = re.compile(rf"(.*[^\s\\])\s*({_CIRCLE}|\\?%)", re.DOTALL)
 _CURRENCY = re.compile(r"(-?)\s*(?:\\?\$|€|£)\s*(.*[^\s$])", re.DOTALL)

@@ -6,28 +6,24 @@ from fractions import Fraction
 from dopsd.task.arithmetic import evaluate
 from dopsd.task.grading.latex import UnreadError, tidy
 
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen"
-).split()
-_TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True))
-_UNITS = dict(zip(_SMALL, range(20), strict=True)) | _TENS
+_NAMES = """
+zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety
+"""
+_SMALL: dict[str, int] = dict(zip(_NAMES.split(), [*range(20), *range(20, 100, 10)], strict=True))
 _MULTIPLES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_NOT_PLAIN = frozenset(
-    # other numbers
-    [*_UNITS, *_MULTIPLES, *(f"{it}s" for it in _MULTIPLES)]
-    + "half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths dozen dozens score couple".split()
-    + "pair pairs double triple twice thrice squared cubed squares cubes factorial root power exponent negative".split()
-    + "plus minus times divided multiplied over by mod modulo of remainder multiple multiples base".split()
-    # other answers
-    + "or and nor neither either both versus vs to through between but if unless except instead rather".split()
-    # denial and doubt
-    + "not no never none without wrong incorrect false isn aren wasn doesn don cannot can t untrue unknown".split()
-    + "maybe perhaps possibly probably guess unsure".split()
-    # no exact number
-    + "about around approximately approx roughly nearly almost circa under above below than least most up".split()
-    + "maximum minimum greater fewer exceeding within estimated".split()
-)
+_OTHER_NUMBERS = """
+half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths dozen dozens score couple pair
+pairs double triple twice thrice squared cubed squares cubes factorial root power exponent negative plus minus times
+divided multiplied over by mod modulo of remainder multiple multiples base hundreds thousands millions billions
+"""
+_OTHER_ANSWERS = """
+or and nor neither either both versus vs to through between but if unless except instead rather not no never none
+without wrong incorrect false isn aren wasn doesn don cannot can t untrue unknown maybe perhaps possibly probably
+guess unsure about around approximately approx roughly nearly almost circa under above below than least most up
+maximum minimum greater fewer exceeding within estimated
+"""
+_NOT_PLAIN = {*_SMALL, *_MULTIPLES, *_OTHER_NUMBERS.split(), *_OTHER_ANSWERS.split()}
 _SIGNED_NUMBER = re.compile(
     r"(?<![\w.,+\-^_*/\\])-?\s?\\?\$?-?\d[\d,]*(?:\{,\}\d{3})*(?:\.\d+)?(?:\\?%)?(?![\w^_*+!])"
 )
@@ -37,19 +33,16 @@ _PUNCTUATION = re.compile(r"[\s.,:;!]|(?<=[a-z])/(?=[a-z])|(?<=[a-z])-(?=[a-z])|
 
 def number_in_words(text: str) -> Fraction | None:
     """The value of `five`, `twenty-five`, `5 million`; None for anything else."""
-    total, words = Fraction(0), re.sub(r"\\?\$", "", text.lower()).replace("-", " ").split()
-    if not words or not all(word in _UNITS or word in _MULTIPLES or re.fullmatch(r"[\d.]+", word) for word in words):
+    words = re.sub(r"\\?\$", "", text.lower()).replace("-", " ").split()
+    if len(words) == 1 and words[0] in _SMALL:
+        return Fraction(_SMALL[words[0]])
+    if len(words) != 2:
         return None
-    if len(words) == 1 and words[0] in _UNITS:
-        return Fraction(_UNITS[words[0]])
-    if len(words) == 2 and words[0] in _TENS and 0 < _UNITS.get(words[1], 0) < 10:
-        return Fraction(_TENS[words[0]] + _UNITS[words[1]])
-    if len(words) == 2 and words[1] in _MULTIPLES:
-        try:
-            total = Fraction(_UNITS[words[0]]) if words[0] in _UNITS else Fraction(words[0])
-        except ValueError:
-            return None
-        return total * _MULTIPLES[words[1]]
+    first, second = words
+    if _SMALL.get(first, 0) >= 20 and 0 < _SMALL.get(second, 0) < 10:
+        return Fraction(_SMALL[first] + _SMALL[second])
+    if second in _MULTIPLES and (first in _SMALL or re.fullmatch(r"\d{1,15}(?:\.\d{1,15})?", first)):
+        return Fraction(_SMALL.get(first, first)) * _MULTIPLES[second]
     return None
 
 
