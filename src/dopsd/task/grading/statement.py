@@ -25,12 +25,16 @@ _NAME = re.compile(
 _CONSTANTS = ("e", "i", "\\pi", "\\infty", "\\R", "\\emptyset")
 _MAX_DEPTH = 12  # of brackets
 _MAX_ITEMS = 24
+_MAX_TOKENS = 150
 _LOW, _HIGH = ["-", "\\infty"], ["\\infty"]
 
 
 def stated(latex: str) -> Statement:
     """Read a tidy answer; raises UnreadError for what is incomplete or could be two things."""
-    return _listed(_explicit(_TOKEN.findall(_TWO_DIGITS.sub(r"\1{\2}{\3}", latex))))
+    tokens = _TOKEN.findall(_TWO_DIGITS.sub(r"\1{\2}{\3}", latex))
+    if len(tokens) > _MAX_TOKENS:
+        raise UnreadError(f"{len(tokens)} signs and names")
+    return _listed(_explicit(tokens))
 
 
 def _explicit(tokens: Sequence[str], depth: int = 0) -> list[str]:
@@ -111,13 +115,15 @@ def _split(tokens: Sequence[str], *separators: str) -> tuple[list[list[str]], li
         depth += (token in _OPEN or token.startswith("\\begin")) - (
             token in _CLOSE or token.startswith("\\end")
         )
-        if depth < 0:
-            raise UnreadError("a bracket that never opened")
+        if not 0 <= depth <= _MAX_DEPTH:
+            raise UnreadError("a bracket that never opened, or too many")
         if depth == 0 and token in separators:
             found.append(token)
             parts.append([])
         else:
             parts[-1].append(token)
+    if depth:
+        raise UnreadError("a bracket that never closes")
     return parts, found
 
 

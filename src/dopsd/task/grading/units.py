@@ -14,13 +14,11 @@ unit units; way ways; point points; digit digits; people persons person; student
 UNITS = {name: line.split()[0] for line in _NAMES.split(";") for name in line.split()}
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "squared": 2, "cubed": 3}
 _LETTERS = frozenset("mgsL")  # units that a single letter behind a space may be
+_POWER = r"(?:\^\s*(?:[23]|\{\s*[23]\s*\}))?"
 _MACRO = re.compile(
-    r"(.*\S)\s*\\(?:text|mbox|mathrm|textrm|textnormal)\s*\{([^{}]*)\}\s*((?:\^\s*\{?\s*[23]\s*\}?)?)",
-    re.DOTALL,
+    rf"(.*\S)\s*\\(?:text|mbox|mathrm|textrm|textnormal)\s*\{{([^{{}}]*)\}}\s*({_POWER})", re.DOTALL
 )
-_WORDS = re.compile(
-    r"(.*?(?:[\d})!]|\\pi))(\s*)(?:\\[ ,;:!]\s*)?([a-zA-Z][a-zA-Z./ ]*(?:\^\s*\{?\s*[23]\s*\}?)?)", re.DOTALL
-)
+_WORDS = re.compile(rf"(.*?(?:[\d}})!]|\\pi))(\s*)(?:\\[ ,;:!]\s*)?([a-zA-Z][a-zA-Z./ ]*{_POWER})", re.DOTALL)
 _CIRCLE = r"(?:\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\(?:circ|degree))|\\degree)"
 _SIGN = re.compile(rf"(.*[^\s\\])\s*({_CIRCLE}|\\?%)", re.DOTALL)
 _CURRENCY = re.compile(r"(-?)\s*(?:\\?\$|€|£)\s*(.*[^\s$])", re.DOTALL)
@@ -59,7 +57,7 @@ def unit_of(words: str) -> str | None:
     """One spelling for `square inches`, `in^2` and the like; None for what is not in the list."""
     parts = []
     for term in re.split(r"\s*/\s*|\s+per\s+", words.strip().removesuffix(".")):
-        power, names = 1, re.sub(r"\s*\^\s*\{?\s*([23])\s*\}?", r" ^\1", term).split()
+        power, names = 1, re.sub(r"\s*\^[\s{]*([23])[\s}]*", r" ^\1", term).split()
         for name in [it for it in names if it.strip(".") in _POWERS or it.startswith("^")]:
             names.remove(name)
             power = int(name[1]) if name.startswith("^") else _POWERS[name.strip(".")]
