@@ -172,7 +172,7 @@ def fuzz(strings: int, monkeypatch) -> None:
     every_grader()
     slowest = {case: sorted(taken)[int(0.999 * len(taken))] for case, taken in seconds.items()}
     assert {case: s for case, s in slowest.items() if s >= 0.010} == {}
-    assert len(asked) <= 0.02 * strings  # what math-verify is asked takes longer
+    assert len(asked) <= 0.05 * strings  # what math-verify is asked takes longer
 
 
 def test_two_thousand_strings(monkeypatch):
