@@ -21,7 +21,8 @@ _OTHER_ANSWERS = """
 or and nor neither either both versus vs to through between but if unless except instead rather not no never none
 without wrong incorrect false isn aren wasn doesn don cannot can t untrue unknown maybe perhaps possibly probably
 guess unsure about around approximately approx roughly nearly almost circa under above below than least most up
-maximum minimum greater fewer exceeding within estimated
+maximum minimum greater fewer exceeding within estimated too high low error mistake impossible unlikely invalid doubt
+doubtful hardly barely somewhat approximate rounded otherwise except unlike opposite reciprocal inverse
 """
 _NOT_PLAIN = {*_SMALL, *_MULTIPLES, *_OTHER_NUMBERS.split(), *_OTHER_ANSWERS.split()}
 _SIGNED_NUMBER = re.compile(
