@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass, replace
 
 from dopsd.task.answer import read_answer
-from dopsd.task.arithmetic import evaluate
+from dopsd.task.arithmetic import MAX_LENGTH, Arithmetic, python_value, sides
 from dopsd.task.expression import OPERATIONS
 from dopsd.task.grading.field_reading import first_tagged, last_boxed, without_tail
-from dopsd.task.grading.python_arithmetic import MAX_LENGTH, python_value
+from dopsd.task.grading.latex import unwrapped
 from dopsd.task.task import Verdict
 
 WRONG = Verdict(accepted=False, score=0.0)
@@ -37,16 +37,19 @@ def strict(gold: CountdownGold, response: str) -> Verdict:
     answer = read_answer(response)
     if not answer:
         return NO_ANSWER
+    answer = unwrapped(answer)
+    if "." in answer:
+        return replace(WRONG, answer=answer)  # a number as it was given has no point
     try:
-        result = evaluate(answer)
+        parts = sides(answer)
     except ValueError:
         return replace(WRONG, answer=answer)
-    right = (
-        result.value == gold.target
-        and sorted(result.numbers) == sorted(gold.numbers)
-        and result.operators <= set(gold.operations)
-    )
+    right = parts[0].value == gold.target and any(_uses(part, gold) for part in (parts[0], parts[-1]))
     return replace(RIGHT if right else WRONG, answer=answer)
+
+
+def _uses(part: Arithmetic, gold: CountdownGold) -> bool:
+    return sorted(part.numbers) == sorted(gold.numbers) and part.operators <= set(gold.operations)
 
 
 def field(gold: CountdownGold, response: str) -> Verdict:

@@ -9,7 +9,9 @@ from dopsd.task.grading.field_reading import without_tail
 from dopsd.task.sudoku_grids import CELLS, is_solved
 from dopsd.task.task import Verdict
 
-_SEPARATORS = re.compile(r"[\s,;|\[\]&\\-]+")
+_BORDERS = re.compile(
+    r"\\(?:hline|begin\{(?:array|[pb]?matrix)\}(?:\{[lcr|]*\})?|end\{\w+\}|\\|(?![a-z]))|[\s,;|\[\](){}&+*`$\u2500-\u257f-]+"
+)
 _GRID = re.compile(r"[0-9]{16}")
 _FENCED = re.compile(r"```([0-9\s]{1,200})```")
 _CLOSING = re.compile("|".join(map(re.escape, (*END_TOKENS, "</answer>"))))
@@ -39,7 +41,7 @@ class SudokuGold:
 def strict(gold: SudokuGold, response: str) -> Verdict:
     """Judge the last answer by the rules: any valid completion is right; the share of blanks stands beside."""
     answer = read_answer(response)
-    grid = _SEPARATORS.sub("", answer or "")
+    grid = _BORDERS.sub("", answer or "")
     if not _GRID.fullmatch(grid):
         exact = cells = 0.0
     else:
