@@ -269,8 +269,9 @@ def test_rows_carry_what_differs_between_them(
     assert [bool(cell) for cell in cells_of(ran.out, "cells")] == [False, True]
     head = next(line for line in ran.out.splitlines() if line[:1] == "┃")
     assert not any(column in head for column in ("model", "grader", "seed", "split", "length", "weights"))
-    assert "accuracy on test (n = 6, 95 % intervals); final (step 1), model tiny, grader strict" in " ".join(
-        ran.out.split()
+    assert (
+        f"accuracy on test (n = 6, 95 % intervals); final (step 1) of {sweep}, model tiny, grader strict"
+        in " ".join(ran.out.split())
     )
 
 
