@@ -31,7 +31,9 @@ def _spelled(key: str, equals: str, value: str) -> str:
 
 
 def _two_paths(value: str) -> list[str]:
-    """The two paths in `A,B`, which may have commas in them; else what stands between the commas."""
+    """The one path there is, or the two in `A,B`, which may have commas in them; else what the commas divide."""
+    if Path(value).exists():
+        return [value]
     parts = value.split(",")
     for i in range(1, len(parts)):
         pair = [",".join(parts[:i]), ",".join(parts[i:])]
