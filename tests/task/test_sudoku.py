@@ -142,6 +142,18 @@ def test_one_constant_digit_passes_the_fields_threshold_on_most_puzzles_and_neve
         assert not any(ours.verdict(it, answer(digit * 16)).accepted for it in ours.examples("test"))
 
 
+def test_what_is_learnt_from_does_not_change_what_is_reported():
+    it = Example(id="sudoku/test/0", prompt="", solution=None, gold=GOLD)
+    assert [task.metric for task in (Sudoku(), FIELD, Sudoku(grader="field"))] == ["exact", "exact", "cells"]
+    assert Sudoku(metric="cells", score="exact").metric == "cells"
+    for grid in ("1" * 16, GOLD.solution, GOLD.puzzle, "no"):
+        ours, fields = Sudoku().verdict(it, answer(grid)), FIELD.verdict(it, answer(grid))
+        assert (ours.metrics, ours.word) == (fields.metrics, fields.word)
+        assert ours.accepted == (ours.metrics["exact"] == 1)
+        assert fields.accepted == (fields.metrics["cells"] >= 0.25)
+        assert ours.answer == grid
+
+
 @pytest.mark.parametrize("grader", ["strict", "field"])
 def test_chance_is_the_figure_of_the_best_constant_digit(grader):
     task = Sudoku(blanks=[4, 10], dev=100, grader=grader)
@@ -185,6 +197,7 @@ def test_any_string_gets_a_verdict(response):
         ("blanks", None),
         ("train", 0),
         ("dev", 1.5),
+        ("metric", "cell"),
         ("score", "cell"),
         ("accept_score", 0),
         ("accept_score", 1.5),

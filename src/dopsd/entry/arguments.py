@@ -108,7 +108,9 @@ def _is_quoted(value: str) -> bool:
 
 
 def _two(value: str) -> list[str]:
-    """The two paths in `A,B`, which may have commas in them; else what stands between the commas."""
+    """The one path there is, or the two in `A,B`, which may have commas in them; else what the commas divide."""
+    if Path(value).exists():
+        return [value]
     parts = value.split(",") if value else []
     for i in range(1, len(parts)):
         pair = [",".join(parts[:i]), ",".join(parts[i:])]

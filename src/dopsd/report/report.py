@@ -1,5 +1,6 @@
 """evaluation.json: all rows, what is pooled of them, and the manifest; and the lines of its table."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -30,14 +31,12 @@ def title(content: Mapping[str, Any]) -> str:
     common = common_facts(rows)
     task, split, n = (common.pop(name, "") for name in ("task", "split", "n"))
     head = f"{task + ', ' if task else ''}{_reported(content)}{f' on {split}' if split else ''}"
-    runs = dict.fromkeys(row["checkpoint"] for row in rows if row["checkpoint"])
-    whose = (
-        [f"{common.pop('weights')} of {next(iter(runs))}"] if len(runs) == 1 and "weights" in common else []
-    )
+    runs = [row["checkpoint"] for row in rows if row["checkpoint"]]
+    whose = _whose_weights(common.pop("weights", ""), runs)
     common.pop("metric", None)
     rest = [f"{name} {fact}" if name != "decoding" else fact for name, fact in common.items()]
     shared = common_parts([row["run"] for row in rows])
-    return f"{head} ({f'n = {n}, ' if n else ''}95 % intervals); {', '.join([*whose, *rest, *shared])}"
+    return f"{head} ({f'n = {n}, ' if n else ''}95 % intervals); {', '.join(filter(None, [whose, *rest, *shared]))}"
 
 
 def header(content: Mapping[str, Any]) -> list[str]:
@@ -94,6 +93,11 @@ def comparison_of(figures: Mapping[str, Any]) -> PairedComparison:
     """The comparison that a row holds."""
     test = figures["mcnemar"]
     return PairedComparison(**{**figures, "mcnemar": None if test is None else McNemar(**test)})
+
+
+def _whose_weights(weights: str, runs: Sequence[str]) -> str:
+    """Whose answers the rows are about, as far as they agree, and of which run, or runs below which directory."""
+    return f"{weights or 'weights'} of {os.path.commonpath(runs)}" if runs else weights
 
 
 def _reported(content: Mapping[str, Any]) -> str:
