@@ -18,7 +18,7 @@ from dopsd.diffusion.sampler import BlockSampler
 from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.evaluation.decode import evaluate
 from dopsd.evaluation.differing import differing
-from dopsd.evaluation.paired import Comparison
+from dopsd.evaluation.paired import PairedComparison
 from dopsd.model import MaskedDiffusionLM, load_model, load_tokenizer
 from dopsd.report.answers import read_shares
 from dopsd.task import Countdown, Sudoku, Verdict
@@ -133,7 +133,7 @@ def test_directories_of_runs_and_baselines(
     rows = read_json(tmp_path / "of_one" / "evaluation.json")["rows"]
     assert [row["title"] for row in rows] == ["best", "final"]
     first, second = read_shares(there / names[2]), read_shares(tmp_path / "of_one" / "final")
-    expected = Comparison.of(first, second)
+    expected = PairedComparison.of(first, second)
     assert rows[1]["comparison"]["difference"] == pytest.approx(expected.difference)
     assert str(expected) in " ".join(ran.out.split())
     assert samples_in(tmp_path / "of_one" / "final") == samples_in(there / names[0])
@@ -188,7 +188,7 @@ def test_approximate_decoding_stands_beside_exact_decoding(
     figures = approximate["beside_exact"]
     assert figures["row"] == exact["name"]
     assert exact["beside_exact"] is None
-    expected = Comparison.of(read_shares(alone), read_shares(beside))
+    expected = PairedComparison.of(read_shares(alone), read_shares(beside))
     assert figures["comparison"] == json.loads(json.dumps(asdict(expected)))
     assert figures["speedup"] == pytest.approx(approximate["samples_per_s"] / exact["samples_per_s"])
     assert 0 < figures["tokens_that_differ"] < 1

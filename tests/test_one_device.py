@@ -88,7 +88,11 @@ def test_an_entry(
 
 def results(directory: Path) -> dict[str, list[str]]:
     """What was measured, by file, speed left out."""
-    files = [*directory.rglob("samples.jsonl"), *directory.rglob("probe.json")]
+    files = [
+        *directory.rglob("samples.jsonl"),
+        *directory.rglob("samples/*.jsonl"),
+        *directory.rglob("probe.json"),
+    ]
     assert files
     lines = {str(file.relative_to(directory)): file.read_text().splitlines() for file in files}
     return {file: [line for line in text if '"speedup"' not in line] for file, text in lines.items()}

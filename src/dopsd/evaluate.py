@@ -31,7 +31,7 @@ def compare(config: DictConfig, directory: Path) -> None:
     """Compare two evaluations; no model is loaded."""
     from dopsd import job  # noqa: PLC0415
 
-    job.compare(job.ReportOptions.of(config).compare or [], directory)
+    job.compare(job.ReportOptions.of(config), directory)
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="evaluate")

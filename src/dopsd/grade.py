@@ -17,7 +17,6 @@ from dopsd.evaluation.generations import (
     Grades,
     grade_file,
     is_by_id,
-    is_right,
     response_of,
 )
 from dopsd.evaluation.interval import Interval
@@ -56,7 +55,7 @@ def report(grades: Grades, request: Request) -> Iterator[str]:
 def _figures(grades: Grades, grader: GraderName) -> str:
     if grades.task != "sudoku":
         return _percent(grades.accuracy(grader))
-    solved = sum(graded.verdicts[grader].extra["exact"] == 1 for graded in grades.readable)
+    solved = sum(graded.verdicts[grader].correct for graded in grades.readable)
     return (
         f"solved {_percent(Interval.of(solved, len(grades.readable)))}, "
         f"cells {_percent(grades.cells(grader))}, chance (one digit 16 times) {100 * grades.chance:.2f} % of the cells"
@@ -68,7 +67,7 @@ def _percent(share: Interval) -> str:
 
 
 def _disagreement(graded: GenerationVerdicts) -> str:
-    accepted_by = next(grader for grader, verdict in graded.verdicts.items() if is_right(verdict))
+    accepted_by = next(grader for grader, verdict in graded.verdicts.items() if verdict.correct)
     end = " ".join(response_of(graded.row).partition("<|")[0].split())[-_SHOWN:]
     return f"{graded.row.where}: only {accepted_by} accepts; gold {_gold(graded)}; ... {end}"
 

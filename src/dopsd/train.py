@@ -36,26 +36,18 @@ def train(config: DictConfig, directory: Path) -> None:
             )
         examiner = job.Examiner(plan=plan, display=display)
         with job.shared_base(run, config, display):
-            base = run.remembered("base", lambda: examiner(student, "test", "base, test").accuracy)
+            base = run.base_scores(lambda: examiner(student, "test", "base, test"))
         fitted = job.fit(method, student, run, examiner, loggers=loggers, started=started)
-        best, final = job.test_weights(student, run, examiner, base=base, fitted=fitted)
-        summary = job.summarise(config, base=base, best=best, final=final, fitted=fitted)
+        tested = job.test_weights(student, run, examiner, base=base, fitted=fitted)
+        summary = job.summarise(config, tested=tested, fitted=fitted)
         run.write_json("summary.json", summary)
         job.log_results(loggers, summary)
-        if complaint := fitted.learning.complaint:
-            display.say(f"WARNING: {complaint}")
-    test = {"base": base, "best": best.accuracy, "final": final.accuracy}
-    job.draw_curve(run, title=job.title_of(config), history=fitted.history, test=test)
-    display.result(
-        f"{config.command.arms.task}, accuracy on test",
-        {
-            "base": base,
-            f"-> best (step {best.step})": best.accuracy,
-            f"-> final (step {final.step})": final.accuracy,
-        },
-        where=run.path,
-        note=complaint,
-    )
+        complaints = [complaint] if (complaint := fitted.learning.complaint) else []
+        for line in complaints:
+            display.say(f"WARNING: {line}")
+    job.draw_curve(run, title=job.title_of(config), history=fitted.history, test=tested.accuracies)
+    title = tested.title(config.command.arms.task)
+    job.show_table(title, *tested.table(), notes=complaints, where=run.path)
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="train")

@@ -21,7 +21,8 @@ from dopsd.job.shared_base import shared_base
 from dopsd.job.short_of_memory import memory_explained
 from dopsd.job.start_block import start_block
 from dopsd.job.student import Student
-from dopsd.job.summary import WeightsAccuracy, summarise, test_weights, title_of, versions
+from dopsd.job.summary import TestResult, summarise, test_weights, title_of, versions
+from dopsd.job.table import show_table
 
 __all__ = [
     "Display",
@@ -34,8 +35,8 @@ __all__ = [
     "RunDirectory",
     "Selection",
     "Student",
+    "TestResult",
     "TrainingResult",
-    "WeightsAccuracy",
     "circumstances",
     "compare",
     "draw_curve",
@@ -47,6 +48,7 @@ __all__ = [
     "prepare_probe",
     "run_probe",
     "shared_base",
+    "show_table",
     "start_block",
     "summarise",
     "test_weights",

@@ -49,23 +49,30 @@ def draw_curve(
 
 
 def _draw_dev(axes: Axes, history: Sequence[DevAccuracy]) -> None:
-    steps = [checked.step for checked in history]
+    steps = [checked.training_step for checked in history]
     accuracies = [checked.accuracy for checked in history]
     low, high = [a.low for a in accuracies], [a.high for a in accuracies]
     axes.fill_between(steps, low, high, color=_DEV, alpha=0.18, linewidth=0)
     axes.plot(steps, [a.accuracy for a in accuracies], color=_DEV, marker="o", markersize=4)
-    best = max(history, key=lambda checked: (checked.accuracy.accuracy, -checked.step))
-    for checked in {history[0].step: history[0], best.step: best}.values():
+    reported, *others = history[0].metrics
+    for name in others:
+        values = [checked.metrics[name].accuracy for checked in history]
+        axes.plot(steps, values, color=_BELOW, linewidth=1, label=f"{name} (dev)")
+    if others:
+        axes.legend(frameon=False, fontsize=9, loc="upper left")
+    best = max(history, key=lambda checked: (checked.accuracy.accuracy, -checked.training_step))
+    for checked in {history[0].training_step: history[0], best.training_step: best}.values():
         axes.annotate(
             f"{100 * checked.accuracy.accuracy:.1f} %",
-            (checked.step, checked.accuracy.accuracy),
+            (checked.training_step, checked.accuracy.accuracy),
             xytext=(0, 6),
             textcoords="offset points",
             ha="center",
             color=_DEV,
             fontsize=9,
         )
-    axes.set_ylabel(f"accuracy on dev\n(n = {accuracies[0].n}, 95 % band)")
+    named = "accuracy" if reported == "correct" else reported
+    axes.set_ylabel(f"{named} on dev\n(n = {accuracies[0].n}, 95 % band)")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.margins(y=0.15)
 

@@ -1,7 +1,7 @@
 """What a user sees: progress bars with the time left, lines that stay, and the result at the end."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from dopsd import ranks
-from dopsd.evaluation.interval import Interval
 
 
 class Display:
@@ -84,14 +83,6 @@ class Display:
             self._console.print(line, markup=False, soft_wrap=True)
         self._keep(line)
 
-    def result(
-        self, title: str, accuracies: Mapping[str, Interval], *, where: Path, note: str | None = None
-    ) -> None:
-        """Accuracies with their 95 % intervals, side by side, a remark, and where the files are."""
-        n = next(iter(accuracies.values())).n
-        row = [str(accuracy) for accuracy in accuracies.values()]
-        self.table(f"{title} (n = {n}, 95 % intervals)", list(accuracies), [row], where=where, note=note)
-
     def table(
         self,
         title: str,
@@ -99,9 +90,8 @@ class Display:
         rows: Iterable[Sequence[str]],
         *,
         where: Path,
-        note: str | None = None,
     ) -> None:
-        """A table of texts, a remark, and where the files are."""
+        """A table of texts, and where the files are."""
         table = Table(title=Text(title), title_justify="left")
         for name in columns:
             table.add_column(Text(name))
@@ -109,8 +99,7 @@ class Display:
             table.add_row(*map(Text, row))
         console = Console(highlight=False, emoji=False, quiet=not ranks.is_first())
         console.print(table)
-        for line in filter(None, (note, f"files: {where}")):
-            console.print(line, markup=False, soft_wrap=True)
+        console.print(f"files: {where}", markup=False, soft_wrap=True)
 
     def _keep(self, line: str) -> None:
         self._log.handle(logging.makeLogRecord({"msg": line}))

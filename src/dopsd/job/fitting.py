@@ -63,9 +63,9 @@ def fit(
     student.network.to(plan.device)  # Lightning takes it back to the CPU
     return TrainingResult(
         optimizer_steps=trainer.global_step,
-        last_step=held_out.history[-1].step,
+        last_step=held_out.history[-1].training_step,
         history=held_out.history,
-        best_step=held_out.best.step,
+        best_step=held_out.best.training_step,
         measures=measures,
         learning=learning.counts,
     )

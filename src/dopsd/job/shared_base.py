@@ -17,7 +17,7 @@ from dopsd.config.saved import written_out
 from dopsd.job.display import Display
 from dopsd.job.run_directory import RunDirectory
 
-_FILES = ("base.json", "samples/base.jsonl")
+_FILES = ("samples/base.jsonl",)
 _ONLY_TRAINING = (
     *("command", "debug", "experiment", "hydra", "logger", "method", "name", "paths", "resume", "rollout"),
     *("objective", "learning", "schedule", "optimizer", "divergence", "clip", "teacher", "teacher_weights"),

@@ -8,9 +8,9 @@ from typing import Any
 
 from dopsd.config.saved import CONFIG, key_of
 from dopsd.evaluation.interval import Interval
-from dopsd.job.display import Display
 from dopsd.job.run_directory import RunDirectory
-from dopsd.report.answers import read_shares
+from dopsd.job.table import show_table
+from dopsd.report.answers import Answers
 
 WEIGHTS = ("base", "best", "final")
 
@@ -62,7 +62,7 @@ def leave_sweep_table(directory: Path, jobs: Sequence[tuple[str, Sequence[str]]]
     run.write_json("sweep.json", {"common": sorted(common), "settings": rows, "jobs": states})
     run.write("sweep.md", "".join(f"| {' | '.join(line)} |\n" for line in (columns, ["---"] * 5, *cells)))
     title = f"{len(jobs)} jobs, accuracy on test, mean over seeds and problems [95 % interval]"
-    Display().table(title, columns, cells, where=directory)
+    show_table(title, columns, cells, where=directory)
 
 
 def common_overrides(jobs: Sequence[Sequence[str]]) -> set[str]:
@@ -96,8 +96,11 @@ def _pooled(jobs: Sequence[SweepJob], weights: str) -> dict[str, Any] | None:
 
 def _shares(job: SweepJob, weights: str) -> dict[str, float]:
     """By the example's id; empty where the run has kept no answers of these weights."""
-    file = job.directory / "samples" / f"{weights}.jsonl"
-    return read_shares(file) if file.exists() else {}
+    file = RunDirectory(job.directory).answers(weights)
+    if not file.exists():
+        return {}
+    scores = Answers.read(file, weights).scores
+    return dict(scores.shares[scores.metric])
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

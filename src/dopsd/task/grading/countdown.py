@@ -1,7 +1,7 @@
 """Countdown answers: every number once and exactly the target."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dopsd.task.answer import read_answer
 from dopsd.task.arithmetic import evaluate
@@ -28,6 +28,9 @@ class CountdownGold:
     target: int
     operations: str = OPERATIONS
 
+    def __str__(self) -> str:
+        return f"{self.target} from {', '.join(map(str, self.numbers))}"
+
 
 def strict(gold: CountdownGold, response: str) -> Verdict:
     """Judge the last answer by exact rational arithmetic."""
@@ -37,13 +40,13 @@ def strict(gold: CountdownGold, response: str) -> Verdict:
     try:
         result = evaluate(answer)
     except ValueError:
-        return WRONG
+        return replace(WRONG, answer=answer)
     right = (
         result.value == gold.target
         and sorted(result.numbers) == sorted(gold.numbers)
         and result.operators <= set(gold.operations)
     )
-    return RIGHT if right else WRONG
+    return replace(RIGHT if right else WRONG, answer=answer)
 
 
 def field(gold: CountdownGold, response: str) -> Verdict:
@@ -54,13 +57,14 @@ def field(gold: CountdownGold, response: str) -> Verdict:
     numbers = [int(found) for found in _NUMBER.findall(expression)]
     if not numbers:
         return NO_ANSWER
-    if sorted(numbers) != sorted(gold.numbers):
-        return WRONG
     try:
-        right = abs(python_value(expression) - gold.target) < _TOLERANCE
+        right = (
+            sorted(numbers) == sorted(gold.numbers)
+            and abs(python_value(expression) - gold.target) < _TOLERANCE
+        )
     except ValueError:
-        return WRONG
-    return RIGHT if right else WRONG
+        right = False
+    return replace(RIGHT if right else WRONG, answer=expression)
 
 
 def _field_expression(response: str) -> str:

@@ -21,14 +21,15 @@ def strict(gold: Fraction, response: str) -> Verdict:
     """Judge the last answer by its exact value, whatever words and units stand around it."""
     answer = read_answer(response)
     right = answer is not None and len(answer) <= _MAX_ANSWER and _is_worth(answer, gold)
-    return Verdict(accepted=right, score=float(right), answered=bool(answer))
+    return Verdict(accepted=right, score=float(right), answered=bool(answer), answer=answer)
 
 
 def field(gold: Fraction, response: str) -> Verdict:
     """Judge the first box that holds a number, or else the last number between the answer tags."""
     value = _field_value(response)
     right = value is not None and value == float(gold)
-    return Verdict(accepted=right, score=float(right), answered=value is not None)
+    read = None if value is None else f"{value:.15g}"
+    return Verdict(accepted=right, score=float(right), answered=value is not None, answer=read)
 
 
 def _is_worth(answer: str, gold: Fraction) -> bool:
