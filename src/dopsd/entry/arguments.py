@@ -94,7 +94,7 @@ def _spelled_path(key: str, value: str, *, is_sweep: bool) -> str:
         return value
     if key == "compare":
         return f"[{_joined(key, _two(value.removeprefix('[').removesuffix(']')))}]"
-    if is_sweep and not Path(value).exists():
+    if is_sweep and key not in OUTPUTS and not Path(value).exists():
         return value if _FUNCTION.fullmatch(value) else _joined(key, value.split(","))
     return _joined(key, [value])
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from dopsd import ranks
+from dopsd.files import WritingError
 from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.checkpoint import ADAPTER_CONFIG, CheckpointError
 from dopsd.model.lora import keep_inputs
@@ -53,6 +54,8 @@ def _save(model: MaskedDiffusionLM | PeftModel, trained: dict[str, Tensor], dire
                 model.save_pretrained(str(written))
         (written / "README.md").unlink(missing_ok=True)  # peft's model card template
         _move_into_place(written, directory)
+    except (OSError, SafetensorError) as error:
+        raise WritingError(f"{directory}: cannot be written ({error})") from error
     finally:
         shutil.rmtree(written, ignore_errors=True)
 
