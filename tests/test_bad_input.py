@@ -56,7 +56,7 @@ TRAIN = [
     ("rho=nan", "rho=nan: must be a number from 0 to 1"),
     ("rho=true", "rho=true: must be a number from 0 to 1"),
     ("rho=${nope}", "rho=${nope}: Interpolation key 'nope' not found"),
-    ("rho=${rho}", "rho=${rho}: stands for itself"),
+    ("rho=${rho}", "rho=${rho}: Recursive interpolation detected"),
     ("teacher.retain_ratio=2", "teacher.retain_ratio=2: must be a number from 0 to 1"),
     ("threshold=2", "threshold=2: must be a number above 0 and of at most 1 or null"),
     ("rollout.sampler.threshold=2", "rollout.sampler.threshold=2: must be a number above 0 and of at most 1"),
