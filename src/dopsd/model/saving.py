@@ -8,9 +8,11 @@ from uuid import uuid4
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from safetensors import SafetensorError
 from torch import Tensor
 
 from dopsd import ranks
+from dopsd.files import WritingError
 from dopsd.model.adapter import AdapterFiles, name_here
 from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.checkpoint import CheckpointError
@@ -52,6 +54,8 @@ def _save(model: MaskedDiffusionLM | PeftModel, trained: dict[str, Tensor], dire
         for file in written.iterdir():
             file.chmod(0o644)  # safetensors makes files that nobody else may read
         _move_into_place(written, directory)
+    except (OSError, SafetensorError) as error:
+        raise WritingError(f"{directory}: cannot be written ({error})") from error
     finally:
         shutil.rmtree(written, ignore_errors=True)
 
