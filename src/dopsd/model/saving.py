@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isclose
 from pathlib import Path
 from uuid import uuid4
@@ -40,17 +42,23 @@ def _adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
 
 
 def _save(model: MaskedDiffusionLM | PeftModel, trained: dict[str, Tensor], directory: Path) -> None:
+    with as_a_whole(directory) as written, no_progress_bars():
+        if isinstance(model, PeftModel):
+            model.save_pretrained(str(written), save_embedding_layers=False, state_dict=trained)
+            (written / "README.md").unlink(missing_ok=True)  # peft's model card template
+        else:
+            model.save_pretrained(str(written))
+            copy_tokenizer(model, written)
+
+
+@contextmanager
+def as_a_whole(directory: Path) -> Iterator[Path]:
+    """A directory beside it to write into; what is there at the end is moved into place, else nothing stays."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     written = directory.parent / f".{directory.name}.{uuid4().hex[:8]}"
     written.mkdir()
     try:
-        with no_progress_bars():
-            if isinstance(model, PeftModel):
-                model.save_pretrained(str(written), save_embedding_layers=False, state_dict=trained)
-            else:
-                model.save_pretrained(str(written))
-                copy_tokenizer(model, written)
-        (written / "README.md").unlink(missing_ok=True)  # peft's model card template
+        yield written
         for file in written.iterdir():
             file.chmod(0o644)  # safetensors makes files that nobody else may read
         _move_into_place(written, directory)
