@@ -1,4 +1,4 @@
-"""Accuracy and a few answers on the dev split, before training and every N optimizer steps; the best weights stay."""
+"""Accuracy and a few answers on the dev split, before training and every N training steps; the best weights stay."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _LOGGED = 8  # answers to the first examples, at every evaluation
 
 @dataclass(frozen=True, kw_only=True)
 class DevAccuracy:
-    """The dev accuracy at one optimizer step."""
+    """The dev accuracy after one training step."""
 
     step: int
     accuracy: Interval
