@@ -1,4 +1,4 @@
-"""Twenty optimizer steps of the embedded model, on record: a refactor reproduces them to rounding.
+"""Twenty training steps of the embedded model, on record: a refactor reproduces them to rounding.
 
 A change of the numerics records them anew, and says so: `DOPSD_RECORD_GOLDEN=1 pytest tests/golden`.
 """

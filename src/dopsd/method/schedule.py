@@ -17,7 +17,7 @@ class Schedule:
     final: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     def factor(self, step: int, max_steps: int) -> float:
-        """What the learning rate is multiplied with at an optimizer step (counted from 0)."""
+        """What the learning rate is multiplied with in a training step (counted from 0)."""
         if step < self.warmup_steps:
             return (step + 1) / (self.warmup_steps + 1)
         if self.decay == "constant":
