@@ -35,7 +35,8 @@ def save_merged(model: MaskedDiffusionLM | PeftModel, directory: Path, *, offici
         copy_tokenizer(model, written)
         if official:
             _write_json(
-                written / "config.json", PUBLISHED | read_json(written / "config.json") | _OFFICIAL_CLASSES
+                written / "config.json",
+                {**PUBLISHED, **read_json(written / "config.json"), **_OFFICIAL_CLASSES},
             )
 
 
