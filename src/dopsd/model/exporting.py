@@ -36,7 +36,7 @@ def save_merged(model: MaskedDiffusionLM | PeftModel, directory: Path, *, offici
         if official:
             _write_json(
                 written / "config.json",
-                dict(PUBLISHED) | read_json(written / "config.json") | _OFFICIAL_CLASSES,
+                {**PUBLISHED, **read_json(written / "config.json"), **_OFFICIAL_CLASSES},
             )
 
 
