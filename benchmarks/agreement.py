@@ -55,4 +55,4 @@ def greedy_tokens(device: str) -> Tensor:
     plan, student = load_student([*PUZZLES, TRAINER[device]])
     prompts = student.chat.prompts(plan.task.examples("test")).to(plan.device)
     keys = torch.zeros(len(prompts), dtype=torch.int64, device=plan.device)
-    return plan.greedy.sample(student.network, prompts, keys, student.chat.special).tokens.cpu()
+    return plan.evaluation_sampler.sample(student.network, prompts, keys, student.chat.special).tokens.cpu()

@@ -47,7 +47,7 @@ def measured() -> dict[str, dict[str, float]]:
     decoded: dict[str, Trajectory] = {}
     for _ in range(REPETITIONS):
         for way, options in WAYS.items():
-            sampler = replace(plan.greedy, **options)
+            sampler = replace(plan.evaluation_sampler, **options)
             start = time.perf_counter()
             decoded[way] = sampler.sample(student.network, prompts, keys, chat.special, at_once=BATCH_SIZE)
             seconds[way].append(time.perf_counter() - start)

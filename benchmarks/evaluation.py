@@ -43,13 +43,13 @@ def measured(overrides: list[str]) -> dict:
             task=plan.task,
             examples=examples,
             chat=student.chat,
-            sampler=plan.greedy,
+            sampler=plan.evaluation_sampler,
             batch_size=batch_size,
             seed=0,
         )
 
     def reference() -> list[str]:
-        tokens = decode_reference(student, examples, plan.greedy)
+        tokens = decode_reference(student, examples, plan.evaluation_sampler)
         return student.chat.responses(tokens)
 
     alone = [sample.response for sample in ours(batch_size=1).samples]
@@ -65,7 +65,7 @@ def measured(overrides: list[str]) -> dict:
         "samples_per_s": {way: EXAMPLES / statistics.median(each) for way, each in seconds.items()},
         "speedup": statistics.median(ratios),
         "speedups": ratios,
-        "filled": tokens / plan.greedy.gen_length,
+        "filled": tokens / plan.evaluation_sampler.gen_length,
         "forwards_an_answer": statistics.mean(sample.forwards for sample in evaluation.samples),
         "answers_as_at_batch_1": agreement(responses, alone),
         "reference_answers_as_at_batch_1": agreement(answers, alone),

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dopsd.diffusion.noise import derive, example_keys, gumbel, uniform
+from dopsd.diffusion.noise import Purpose, coarse_gumbel, derive, example_keys, uniform
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.method.dopsd import DOPSD
 from dopsd.stream import Draw
 
-TOKEN_NOISE, REVEAL_NOISE = 1, 3
 CHUNKS = 4
 
 
@@ -35,8 +34,8 @@ class Kept:
 def same_tokens(logits: Tensor, sampler: BlockSampler, keys: Tensor) -> Tensor:
     """What dopsd's sampler would write: the token at which the distribution function passes the stream's number."""
     if sampler.noise_dtype == "bfloat16":
-        noise = gumbel(derive(keys[:, None], torch.arange(logits.shape[1], device=logits.device)))
-        return (logits.bfloat16() + sampler.temperature * noise.bfloat16()).argmax(-1)
+        noise = coarse_gumbel(keys, logits.shape[-1])
+        return (logits.bfloat16() + sampler.temperature * noise).argmax(-1)
     cumulative = (logits.double() / sampler.temperature).softmax(-1).cumsum(-1)
     return (cumulative <= uniform(keys)[:, None]).sum(-1)
 
@@ -98,7 +97,7 @@ def decode_one(
         block, step_in_block = divmod(step, len(sampler.unmask_counts))
         logits = method.network(sequence[None])[0, start:].float()
         logits[:, mask_id] = -torch.inf
-        keys = derive(derive(derive(stream, step)[:, None], columns)[0], TOKEN_NOISE)
+        keys = derive(derive(derive(stream, step)[:, None], columns)[0], Purpose.TOKEN)
         proposal = propose(logits, sampler, keys)
         confidence = logits.softmax(-1).gather(1, proposal[:, None])[:, 0]
         in_block = columns // sampler.block_length == block
@@ -166,7 +165,7 @@ def shown_to_teacher(method: DOPSD, kept: Kept, t: int) -> tuple[Tensor, Tensor]
     masked = (kept.written_at >= t) | (kept.written_at < 0) | (kept.written_at >= len(kept.sequences))
     region = masked & later if teacher.region == "later_blocks" else masked
     count = int(teacher.retain_ratio * int((region if teacher.counted == "masked" else later).sum()))
-    keys = derive(derive(derive(kept.stream, t)[:, None], columns)[0], REVEAL_NOISE)
+    keys = derive(derive(derive(kept.stream, t)[:, None], columns)[0], Purpose.REVEAL)
     order = uniform(keys).masked_fill(~region, -1).argsort(descending=True)[:count]
     revealed = torch.zeros_like(region)
     revealed[order] = True
@@ -196,6 +195,9 @@ def is_supervised(method: DOPSD, kept: Kept, t: int, revealed: Tensor) -> bool:
 
 def supervised(method: DOPSD, teacher_logits: Tensor, candidates: Tensor, count: int) -> Tensor:
     """The candidates of which the teacher is most confident, as many as the student wrote."""
-    scores = teacher_logits if method.supervision.measure == "max_logit" else teacher_logits.softmax(-1)
-    best = scores.max(-1).values.masked_fill(~candidates, -torch.inf)
+    if method.supervision.measure == "probability":
+        teacher_logits = teacher_logits.clone()
+        teacher_logits[:, method.chat.special.mask_id] = -torch.inf
+        teacher_logits = teacher_logits.softmax(-1)
+    best = teacher_logits.max(-1).values.masked_fill(~candidates, -torch.inf)
     return best.topk(min(count, int(candidates.sum()))).indices

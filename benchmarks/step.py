@@ -37,7 +37,7 @@ WIDE = [
     "micro_batch_tokens=2048",
 ]
 # Both are approximations: experiments/shortcuts has what they cost in accuracy.
-SHORTCUTS = ["states_per_trajectory=4", "rollout.sampler.threshold=0.9"]
+SHORTCUTS = ["states_per_trajectory=4", "threshold=0.9"]
 REPETITIONS = 4
 CONFIGURATIONS = {"demo": DEMO, "demo_shortcuts": [*DEMO, *SHORTCUTS], "large_vocab": WIDE}
 

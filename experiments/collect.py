@@ -61,7 +61,7 @@ def table(results: list[dict]) -> str:
         name = " ".join(run["overrides"]) or "(defaults)"
         cells = [
             interval(run["base"]),
-            f"{interval(run['best'])}, step {run['best']['step']}",
+            f"{interval(run['best'])}, step {run['best']['training_step']}",
             interval(run["final"]),
         ]
         lines.append(f"| `{name}` | {' | '.join(cells)} | {run['wall_s']:.0f} |")

@@ -26,14 +26,25 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
 
+def _found(variable: str, name: str) -> Path:
+    """The folder that a variable names, or one beside the checkout; skips without it."""
+    beside = Path(__file__).parents[2] / "shared" / name
+    folder = Path(os.environ.get(variable, beside))
+    if not folder.is_dir():
+        pytest.skip(f"no {name} at {folder}; {variable} names another folder")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of benchmark files that DOPSD_DATA names, or one beside the checkout; skips without it."""
-    beside = Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("DOPSD_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"no benchmark data at {folder}; DOPSD_DATA names another folder")
-    return folder
+    """The folder of benchmark files."""
+    return _found("DOPSD_DATA", "data")
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The folder of inputs with their right outcome."""
+    return _found("DOPSD_CASES", "cases")
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def decode(
                 if canvas[place] == MASK:
                     key = child(child(stream, step), place)
                     token = propose(logits[place].tolist(), key, sampler.temperature)
-                    score = score_of(logits[place].float(), token, key, sampler.remasking)
+                    score = score_of(logits[place].double(), token, key, sampler.remasking)
                     if sampler.end_of_text == "last" and token in (EOS, EOT):
                         score = -math.inf
                     ranked.append((-score, place, token))

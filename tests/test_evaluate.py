@@ -1,7 +1,6 @@
 """The evaluate command: a table over weights and lengths, whose figures are those of the samples it leaves."""
 
 import json
-import re
 from dataclasses import asdict
 from functools import partial
 from html.parser import HTMLParser
@@ -18,28 +17,48 @@ from dopsd.diffusion.sampler import BlockSampler
 from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.evaluation.decode import evaluate
 from dopsd.evaluation.differing import differing
-from dopsd.evaluation.paired import Comparison
+from dopsd.evaluation.paired import PairedComparison
 from dopsd.model import MaskedDiffusionLM, load_model, load_tokenizer
-from dopsd.report.answers import read_shares
 from dopsd.task import Countdown, Sudoku, Verdict
 
 PUZZLES = ("task.max_number=4", "task.dev=4", "task.test=6", "model.init=random", "block_length=4")
-KEYS = {"id", "prompt", "response", "verdict", "score", "tokens", "forwards"}
+KEYS = {
+    *("id", "prompt", "gold", "response", "extracted", "verdict", "score", "metrics", "tokens", "forwards"),
+    *("weights", "training_step"),
+}
 
 
 @pytest.fixture(autouse=True)
 def _half_correct(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A verdict by a response's text, so that a random model has right, wrong and absent answers."""
+    """A verdict by a response's text, so that a random model has right, wrong and absent answers; a wide terminal."""
 
     def verdict(self: Countdown, example: object, response: str) -> Verdict:
         kind = sum(map(ord, response)) % 4
-        return Verdict(accepted=kind < 2, score=float(kind < 2), answered=kind != 2)
+        answer = None if kind == 2 else response[:3]
+        return Verdict(accepted=kind < 2, score=float(kind < 2), answered=kind != 2, answer=answer)
 
     monkeypatch.setattr(Countdown, "verdict", verdict)
+    monkeypatch.setenv("COLUMNS", "500")
 
 
 def samples_in(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (directory / "samples.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (directory / "samples.jsonl").read_text().split("\n") if line]
+
+
+def compared(first: Path, second: Path) -> PairedComparison:
+    """By the verdicts in their samples."""
+    right = [
+        {it["id"]: float(it["verdict"] == "correct") for it in samples_in(path)} for path in (first, second)
+    ]
+    return PairedComparison.of(*right)
+
+
+def cells_of(out: str, column: str) -> list[str]:
+    """The cells of one column of a table on a wide terminal."""
+    lines = out.splitlines()
+    (head,) = [line.strip("┃").split("┃") for line in lines if line[:1] == "┃"]
+    rows = [line.strip("│").split("│") for line in lines if line[:1] == "│"]
+    return [row[[name.strip() for name in head].index(column)].strip() for row in rows]
 
 
 class Page(HTMLParser):
@@ -67,6 +86,10 @@ def test_lengths_and_samples(model: str, tmp_path: Path, capsys: pytest.CaptureF
     for row in report["rows"]:
         samples = samples_in(tmp_path / "both" / row["name"])
         assert samples[0].keys() >= KEYS
+        assert {(it["weights"], it["training_step"]) for it in samples} == {("model", None)}
+        assert all((it["extracted"] is None) == (it["verdict"] == "no_answer") for it in samples)
+        golds = {it.id: str(it.gold) for it in Countdown(max_number=4, dev=4, test=6).examples("test")}
+        assert {it["id"]: it["gold"] for it in samples} == golds
         assert [sample["attempt"] for sample in samples] == [0, 1, 2, 3] * 6
         words = [sample["verdict"] for sample in samples]
         assert row["verdicts"] == {word: words.count(word) for word in row["verdicts"]}
@@ -89,6 +112,7 @@ def test_lengths_and_samples(model: str, tmp_path: Path, capsys: pytest.CaptureF
     assert page.fetched == []
     assert page.tags.count("svg") == 2
     assert not {"script", "link", "img"} & set(page.tags)
+    assert f"gold answer: {next(iter(golds.values()))}" in page.text
     first = samples_in(tmp_path / "both" / "gen_length=8")[0]
     assert " ".join(first["prompt"].split()) in " ".join(page.text.split())
 
@@ -122,7 +146,10 @@ def test_directories_of_runs_and_baselines(
         assert pool["accuracy"] == pytest.approx(sum(accuracies) / 2)
         assert pool["seeds"] == [1, 2]
         assert pool["title"] == "seeds 1, 2 pooled"
-    assert "seeds 1, 2 pooled" in ran.out
+    assert cells_of(ran.out, "run") == [*("seed=1", "seed=1", "seed=2", "seed=2"), *["seeds 1, 2 pooled"] * 2]
+    assert cells_of(ran.out, "length") == ["8", "12"] * 3
+    assert [row["training_step"] for row in report["rows"]] == [1] * 4
+    assert "final (step 1)" in ran.out
 
     weights = f"checkpoint={sweep / 'seed=1' / 'weights'}"
     baseline = f"baseline={there / names[2]}"
@@ -131,11 +158,15 @@ def test_directories_of_runs_and_baselines(
     )
     assert ran.code == 0, ran.err
     rows = read_json(tmp_path / "of_one" / "evaluation.json")["rows"]
-    assert [row["title"] for row in rows] == ["best", "final"]
-    first, second = read_shares(there / names[2]), read_shares(tmp_path / "of_one" / "final")
-    expected = Comparison.of(first, second)
+    summary = read_json(sweep / "seed=1" / "summary.json")
+    assert [row["title"] for row in rows] == [
+        f"best (step {summary['best']['training_step']})",
+        "final (step 1)",
+    ]
+    expected = compared(there / names[2], tmp_path / "of_one" / "final")
     assert rows[1]["comparison"]["difference"] == pytest.approx(expected.difference)
-    assert str(expected) in " ".join(ran.out.split())
+    assert str(expected) in cells_of(ran.out, "against the baseline")
+    assert f"baseline: final (step 1) of {there / names[2] / 'samples.jsonl'} (n = 6)" in ran.out
     assert samples_in(tmp_path / "of_one" / "final") == samples_in(there / names[0])
 
     monkeypatch.setattr(job.Student, "load", lambda plan: pytest.fail("a comparison loads no model"))
@@ -144,19 +175,102 @@ def test_directories_of_runs_and_baselines(
     assert ran.code == 0, ran.err
     saved = read_json(tmp_path / "compared" / "comparison.json")["comparison"]
     assert saved == rows[1]["comparison"]
-    assert re.search(r"second - first", ran.out)
+    assert cells_of(ran.out, "second - first") == [str(expected)]
 
     for typed, line in (
         (
             f"compare={there},{there}",
-            f"compare={there}: holds 4 evaluations, name one of {there / names[1]}, ",
+            f"compare={there}: holds 4 evaluations or runs, name one of {there / names[1]}, ",
         ),
-        ("compare=here", "compare=[here]: must be two evaluations, [A,B]"),
+        ("compare=[a,b,c]", "compare=[a,b,c] must be two evaluations or runs, [A,B], or one run"),
         ("compare=here,there", "compare=here: must be an evaluation's or a run's directory"),
+        (
+            f"compare={there / names[0]}/none",
+            f"compare={there / names[0]}/none: must be an evaluation's or a run's",
+        ),
+        (
+            f"compare={sweep}",
+            f"compare={sweep}: holds 2 evaluations or runs, name one of {sweep / 'seed=1'}, ",
+        ),
     ):
         ran = run(capsys, "evaluate", typed, f"hydra.run.dir={tmp_path / 'nothing'}")
         assert (ran.code, ran.err.count("\n")) == (2, 1)
         assert ran.err.startswith(f"dopsd: {line}")
+
+
+def test_a_run_beside_itself_differs_by_nothing_and_weights_are_named(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = tmp_path / "run"
+    training = (*QUICK, *PUZZLES, model, "lr=0.5", "max_steps=2", "eval_every=1", "eval_limit=null")
+    assert run(capsys, "train", *training, f"hydra.run.dir={one}").code == 0
+    summary = read_json(one / "summary.json")
+    steps = {weights: summary[weights]["training_step"] for weights in ("base", "best", "final")}
+    for weights in ("best", "final"):
+        here = tmp_path / weights
+        typed = (f"checkpoint={one}", f"baseline={one}", f"weights={weights}", "eval_limit=null")
+        ran = run(capsys, "evaluate", *typed, "html=true", f"hydra.run.dir={here}")
+        assert ran.code == 0, ran.err
+        (row,) = read_json(here / "evaluation.json")["rows"]
+        assert (row["weights"], row["training_step"]) == (weights, steps[weights])
+        whose = {"weights": weights, "training_step": steps[weights], "n": 6}
+        assert row["baseline"] == whose | {"file": str(one / "samples" / f"{weights}.jsonl")}
+        assert {row["comparison"][key] for key in ("difference", "low", "high")} == {0.0}
+        assert f"{weights} (step {steps[weights]}) of {one}" in ran.out
+        page = Page((here / "evaluation.html").read_text(encoding="utf-8"))
+        assert page.tags.count("section") == 2 * page.tags.count("article") == 2 * 6
+
+    for typed, pair in (
+        ((f"compare={one}",), ("base", "best")),
+        ((f"compare={one}", "weights=final"), ("base", "final")),
+        ((f"compare={one},{one}",), ("best", "best")),
+        ((f"compare={one},{one}", "weights=base"), ("base", "base")),
+        ((f"compare={one / 'samples' / 'base.jsonl'},{one / 'weights' / 'final'}",), ("base", "final")),
+    ):
+        where = tmp_path / "compared"
+        ran = run(capsys, "evaluate", *typed, "html=true", f"hydra.run.dir={where}")
+        assert ran.code == 0, ran.err
+        content = read_json(where / "comparison.json")
+        assert tuple(content[which]["weights"] for which in ("first", "second")) == pair
+        expected = summary[pair[1]]["accuracy"] - summary[pair[0]]["accuracy"]
+        assert content["comparison"]["difference"] == pytest.approx(expected)
+        assert (where / "comparison.html").exists()
+        for which in ("first", "second"):
+            assert f"{which}: {content[which]['weights']}" in ran.out
+            assert content[which]["file"] in ran.out
+
+    for typed, line in (
+        ((f"checkpoint={one}", "weights=base"), f"checkpoint={one}: weights=base are the model as it is"),
+        ((f"compare={one}", "weights=last"), "weights=last: must be one of base, best, final"),
+    ):
+        ran = run(capsys, "evaluate", *typed, f"hydra.run.dir={tmp_path / 'nothing'}")
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert ran.err.startswith(f"dopsd: {line}")
+
+
+def test_rows_carry_what_differs_between_them(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = tmp_path / "runs"
+    sizes = ("task.train=8", "task.dev=4", "task.test=6", "model.init=random")
+    training = (*QUICK, *sizes, model, "task=countdown,sudoku", f"hydra.sweep.dir={sweep}")
+    assert run(capsys, "train", "--multirun", *training).code == 0
+    ran = run(
+        capsys, "evaluate", f"checkpoint={sweep}", "weights=final", f"hydra.run.dir={tmp_path / 'both'}"
+    )
+    assert ran.code == 0, ran.err
+    rows = read_json(tmp_path / "both" / "evaluation.json")["rows"]
+    assert [(row["task"], row["metric"], row["n"]) for row in rows] == [
+        ("countdown", "correct", 6),
+        ("sudoku", "exact", 6),
+    ]
+    assert cells_of(ran.out, "task") == ["countdown", "sudoku"]
+    assert cells_of(ran.out, "metric") == ["correct", "exact"]
+    assert [bool(cell) for cell in cells_of(ran.out, "cells")] == [False, True]
+    head = next(line for line in ran.out.splitlines() if line[:1] == "┃")
+    assert not any(column in head for column in ("model", "grader", "seed", "split", "length", "weights"))
+    title = f"accuracy on test (n = 6, 95 % intervals); final (step 1) of {sweep}, model tiny, grader strict"
+    assert title in " ".join(ran.out.split())
 
 
 def test_only_the_same_examples_are_compared(
@@ -188,15 +302,19 @@ def test_approximate_decoding_stands_beside_exact_decoding(
     figures = approximate["beside_exact"]
     assert figures["row"] == exact["name"]
     assert exact["beside_exact"] is None
-    expected = Comparison.of(read_shares(alone), read_shares(beside))
+    expected = compared(alone, beside)
     assert figures["comparison"] == json.loads(json.dumps(asdict(expected)))
     assert figures["speedup"] == pytest.approx(approximate["samples_per_s"] / exact["samples_per_s"])
     assert 0 < figures["tokens_that_differ"] < 1
     page = Page((beside / "evaluation.html").read_text(encoding="utf-8")).text
-    for text in (" ".join(ran.out.split()), page):
-        assert "against exact decoding" in text
-        assert f"{100 * figures['tokens_that_differ']:.1f} %" in text
-        assert f"{100 * expected.difference:+.1f} points" in text
+    assert cells_of(ran.out, "decoding") == ["exact", "cache=dual"]
+    for column, cell in (
+        ("against exact decoding", str(expected)),
+        ("tokens that differ", f"{100 * figures['tokens_that_differ']:.1f} %"),
+    ):
+        assert cells_of(ran.out, column) == ["", cell]
+        assert column in page
+        assert cell in page
 
     ran = run(capsys, "evaluate", *small, "cache=dual", f"baseline={alone}", f"hydra.run.dir={named}")
     assert ran.code == 0, ran.err
@@ -262,7 +380,10 @@ def test_sudokus_cells_stand_beside_their_chance_level(
     (row,) = read_json(tmp_path / "run" / "evaluation.json")["rows"]
     task = Sudoku(dev=4, test=12)
     assert row["chance"] == task.chance(task.examples("test"))
-    assert f"{100 * row['extras']['cells']:.1f} % (chance {100 * row['chance']['cells']:.1f} %)" in ran.out
+    assert (row["metric"], row["accuracy"]) == ("exact", row["metrics"]["exact"]["accuracy"])
+    cells = row["metrics"]["cells"]
+    interval = f"{100 * cells['accuracy']:.1f} % [{100 * cells['low']:.1f}, {100 * cells['high']:.1f}]"
+    assert cells_of(ran.out, "cells") == [f"{interval} (chance {100 * row['chance']['cells']:.1f} %)"]
 
 
 def test_prompts_that_are_too_long_are_refused_or_counted(

@@ -20,13 +20,13 @@ PUZZLES = ("task.max_number=4", "task.dev=4", "task.test=3")
 SMALL = ("model.init=random", *SHORT, *PUZZLES, "prompts_per_step=3", "lora_r=2", "max_attempts=2")
 STEPS = [
     ["learning.learn_from=all"],
-    ["learning.learn_from=all", "rollout.sampler.threshold=0.9", "states_per_trajectory=2"],
-    ["learning.learn_from=all", "rollout.sampler.cache=dual", "updates_per_rollout=2"],
-    ["learning.learn_from=all", "rollout.sampler.cache=prefix", "topk=student"],
-    ["learning.learn_from=all", "rollout.sampler.cfg_scale=0.5", "divergence=jsd"],
+    ["learning.learn_from=all", "threshold=0.9", "states_per_trajectory=2"],
+    ["learning.learn_from=all", "cache=dual", "updates_per_rollout=2"],
+    ["learning.learn_from=all", "cache=prefix", "topk=student"],
+    ["learning.learn_from=all", "cfg_scale=0.5", "divergence=jsd"],
     ["learning.learn_from=all", "teacher=ar_prefix", "teacher_weights=ema"],
     ["learning.learn_from=all", "parity=code", "lora=none"],
-    ["rollout.sampler.remasking=margin", "rollout.parallel_tries=2"],
+    ["remasking=margin", "rollout.parallel_tries=2"],
     ["method=sft"],
 ]
 ENTRIES = [
@@ -88,7 +88,11 @@ def test_an_entry(
 
 def results(directory: Path) -> dict[str, list[str]]:
     """What was measured, by file, speed left out."""
-    files = [*directory.rglob("samples.jsonl"), *directory.rglob("probe.json")]
+    files = [
+        *directory.rglob("samples.jsonl"),
+        *directory.rglob("samples/*.jsonl"),
+        *directory.rglob("probe.json"),
+    ]
     assert files
     lines = {str(file.relative_to(directory)): file.read_text().splitlines() for file in files}
     return {file: [line for line in text if '"speedup"' not in line] for file, text in lines.items()}

@@ -70,7 +70,7 @@ def test_drift_whatever_the_batch_size(
         ("probe.ways=[{threshold: 2}]", "cache: one of prefix, dual or null}"),
         ("probe.ways=[{}]", "must be different ways, each with a threshold, a cache or both"),
         ("temperature=0", "temperature=0: must be above 0"),
-        ("rollout.sampler.cfg_scale=1", "cache=prefix: needs cfg_scale=0, not 1.0"),
+        ("cfg_scale=1", "cache=prefix: needs cfg_scale=0, not 1.0"),
         ("max_attempts=3", "max_attempts=3: probe=drift does not read it"),
     ],
 )

@@ -30,6 +30,13 @@ def test_passes_and_seeds_are_shuffled_differently():
     assert len(orders) == 28
 
 
+@pytest.mark.parametrize(("seed", "other"), [(-1, -2), (0, 2**61 - 1)])
+def test_seeds_that_python_hashes_alike_shuffle_differently(seed, other):
+    assert hash(seed) == hash(other)
+    orders = [ids(TrainingStream(EXAMPLES, length=7, seed=each), range(7)) for each in (seed, other)]
+    assert orders[0] != orders[1]
+
+
 @given(st.lists(st.integers(0, 99), max_size=20))
 def test_draw_n_is_the_same_in_whatever_order_the_draws_are_made(numbers):
     in_order = TrainingStream(EXAMPLES, length=100, seed=3)

@@ -1,22 +1,19 @@
 """Accuracy of runs' weights, or of a plain model: `python -m dopsd.evaluate checkpoint=runs/train/<time>`."""
 
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from dopsd.entry.command import command
 
-from dopsd.config.rows import put_together, rows_of, taken_apart
-from dopsd.entry.command import carried_back, command
-from dopsd.entry.composing import CONF
-from dopsd.entry.lists import with_lists
-from dopsd.entry.processes import on_every_process
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+    from omegaconf import DictConfig
 
 
-def evaluate(config: DictConfig, directory: Path) -> None:
+def evaluate(config: "DictConfig", directory: Path) -> None:
     """Plan, load, decode and grade each row of `put_together` configs, and leave the report in the directory."""
     from dopsd import job  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
+    from dopsd.config.rows import taken_apart  # noqa: PLC0415
 
     wanted = job.ReportOptions.of(config)
     asked = [job.EvaluationPlan.of(name, row) for name, row in taken_apart(config).items()]
@@ -27,29 +24,28 @@ def evaluate(config: DictConfig, directory: Path) -> None:
     job.leave_report(evaluated, wanted, config=config, device=asked[0].plan.device, directory=directory)
 
 
-def compare(config: DictConfig, directory: Path) -> None:
+def compare(config: "DictConfig", directory: Path) -> None:
     """Compare two evaluations; no model is loaded."""
     from dopsd import job  # noqa: PLC0415
 
-    job.compare(job.ReportOptions.of(config).compare or [], directory)
+    job.compare(job.ReportOptions.of(config), directory)
 
 
-@hydra.main(version_base="1.3", config_path=CONF, config_name="evaluate")
-def _entry(config: DictConfig) -> None:
-    with carried_back():
-        hydra_config = HydraConfig.get()
-        directory = Path(hydra_config.runtime.output_dir)
-        rows = rows_of(config, hydra_config)
-        if rows:
-            on_every_process(evaluate, put_together(rows), directory)
-        else:
-            compare(config, directory)
+def _job(config: "DictConfig", hydra: "HydraConf") -> None:
+    from dopsd.config.rows import put_together, rows_of  # noqa: PLC0415
+    from dopsd.entry.processes import on_every_process  # noqa: PLC0415
+
+    directory = Path(hydra.runtime.output_dir)
+    rows = rows_of(config, hydra)
+    if rows:
+        on_every_process(evaluate, put_together(rows), directory)
+    else:
+        compare(config, directory)
 
 
 def main() -> None:
     """The console script."""
-    sys.argv[1:] = with_lists(sys.argv[1:])
-    command(_entry, "evaluate")
+    command(_job, "evaluate")
 
 
 if __name__ == "__main__":

@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from dopsd.entry.command import command
 
-from dopsd.config.of_a_probe import probed
-from dopsd.entry.command import carried_back, command
-from dopsd.entry.composing import CONF
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+    from omegaconf import DictConfig
 
 
-def probe(config: DictConfig, directory: Path) -> None:
+def probe(config: "DictConfig", directory: Path) -> None:
     """Plan, load, measure, and leave numbers, a table and a drawing."""
     from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import: --help answers without them)
 
     from dopsd import job  # noqa: PLC0415
+    from dopsd.files import written_whole  # noqa: PLC0415
 
     plan = job.Plan.of(config)
     chosen = job.Selection.of(config)
@@ -32,10 +32,11 @@ def probe(config: DictConfig, directory: Path) -> None:
     what = f"{chosen_probe.title}, model={arms.model}{weights}, task={arms.task} ({chosen.split}, n = {n})"
     figure = Figure(layout="constrained")
     finding.draw(figure, what)
-    figure.savefig(run.path / "probe.png", dpi=150, format="png")
+    with written_whole(run.path / "probe.png") as part:
+        figure.savefig(part, dpi=150, format="png")
     columns, rows = finding.table()
     run.write("probe.md", _markdown(columns, rows))
-    display.table(f"{what}; 95 % intervals", columns, rows, where=run.path)
+    job.show_table(f"{what}; 95 % intervals", columns, rows, where=run.path)
 
 
 def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -43,21 +44,19 @@ def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in (columns, ["---"] * len(columns), *rows))
 
 
-@hydra.main(version_base="1.3", config_path=CONF, config_name="probe")
-def _entry(config: DictConfig) -> None:
-    with carried_back():
-        from dopsd.job import memory_explained  # noqa: PLC0415
+def _job(config: "DictConfig", hydra: "HydraConf") -> None:
+    from dopsd.config.of_a_probe import probed  # noqa: PLC0415
+    from dopsd.job import memory_explained  # noqa: PLC0415
 
-        hydra_config = HydraConfig.get()
-        directory = Path(hydra_config.runtime.output_dir)
-        whole = probed(config, hydra_config)
-        with memory_explained(whole, directory):
-            probe(whole, directory)
+    directory = Path(hydra.runtime.output_dir)
+    whole = probed(config, hydra)
+    with memory_explained(whole, directory):
+        probe(whole, directory)
 
 
 def main() -> None:
     """The console script."""
-    command(_entry, "probe")
+    command(_job, "probe")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Ask the student, retry while the verdict is no, keep what was accepted (METHOD: at most `max_attempts` tries)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -88,8 +88,12 @@ class Rollout:
         chat: Chat,
         task: Task,
         seed: int,
+        on_progress: Callable[[int], None] = lambda settled: None,
     ) -> RolloutBatch:
-        """Sample until accepted (`keep=first`), or all tries and the best score (`keep=best`)."""
+        """Sample until accepted (`keep=first`), or all tries and the best score (`keep=best`).
+
+        `on_progress` hears how many prompts need no more tries.
+        """
         device = prompts.tokens.device
         decoding = self.sampler.decoding(denoiser, prompts, chat.special)
         answers: list[dict[int, Answer]] = [{} for _ in draws]
@@ -115,7 +119,9 @@ class Rollout:
                 verdict = task.verdict(draws[t.prompt].example, response)
                 answers[t.prompt][t.attempt] = Answer(place, response, verdict)
             finished.append(rows)
-            decoding.drop([i for i, given in enumerate(answers) if self._needed(given) is not None])
+            settled = [i for i, given in enumerate(answers) if self._needed(given) is not None]
+            decoding.drop(settled)
+            on_progress(len(settled))
         needed = [self._needed(given) or 0 for given in answers]
         kept = [
             max((given[k] for k in range(n)), key=_rank) for given, n in zip(answers, needed, strict=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import Dataset
 
+from dopsd.diffusion.noise import Purpose, generator_seed
 from dopsd.task import Example
 
 
@@ -32,6 +33,6 @@ class TrainingStream(Dataset):
     def __getitem__(self, number: int) -> Draw:
         wanted, offset = divmod(number, len(self.examples))
         if wanted != self._pass:
-            generator = torch.Generator().manual_seed(hash((self.seed, wanted)) & 0x7FFF_FFFF_FFFF_FFFF)
+            generator = torch.Generator().manual_seed(generator_seed(Purpose.SHUFFLE, self.seed, wanted))
             self._pass, self._order = wanted, torch.randperm(len(self.examples), generator=generator)
         return Draw(example=self.examples[int(self._order[offset])], number=number)

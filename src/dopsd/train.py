@@ -2,18 +2,16 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from dopsd.entry.command import command
 
-from dopsd.config.saved import planned
-from dopsd.entry.command import carried_back, command
-from dopsd.entry.composing import CONF
-from dopsd.entry.processes import on_every_process
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+    from omegaconf import DictConfig
 
 
-def train(config: DictConfig, directory: Path) -> None:
+def train(config: "DictConfig", directory: Path) -> None:
     """Plan, load, measure, train, measure again, and leave everything in the directory."""
     from dopsd import job  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
 
@@ -23,40 +21,43 @@ def train(config: DictConfig, directory: Path) -> None:
     student = job.Student.load(plan)
     method = student.method()
     run = job.RunDirectory.open(directory, config)
-    with job.Display() as display, run.interruptible():
+    with (
+        job.Display(log=run.log) as display,
+        run.interruptible(),
+        job.opened_logger(plan, run, config, display) as loggers,
+    ):
+        for line in job.start_block(student, run, config):
+            display.say(line)
         if ways := plan.approximate_rollouts:
             display.say(
                 f"rollouts are approximate ({' '.join(ways)}); probe=drift of dopsd.probe measures how much"
             )
         examiner = job.Examiner(plan=plan, display=display)
-        base = run.remembered("base", lambda: examiner(student, "test", "base, test").accuracy)
-        fitted = job.fit(method, student, run, examiner, config=config, started=started)
-        best, final = job.test_weights(student, run, examiner, base=base, fitted=fitted)
-    summary = job.summarise(config, base=base, best=best, final=final, fitted=fitted)
-    run.write_json("summary.json", summary)
-    job.draw_curve(run, title=job.title_of(config), history=fitted.history, base=base)
-    display.result(
-        f"{config.command.arms.task}, accuracy on test",
-        {
-            "base": base,
-            f"-> best (step {best.step})": best.accuracy,
-            f"-> final (step {final.step})": final.accuracy,
-        },
-        where=run.path,
-    )
+        with job.shared_base(run, config, display):
+            base = run.base_scores(lambda: examiner(student, "test", "base, test"))
+        fitted = job.fit(method, student, run, examiner, loggers=loggers, started=started)
+        tested = job.test_weights(student, run, examiner, base=base, fitted=fitted)
+        summary = job.summarise(config, tested=tested, fitted=fitted)
+        run.write_json("summary.json", summary)
+        job.log_results(loggers, summary)
+        if complaint := fitted.learning.complaint:
+            display.say(f"WARNING: {complaint}")
+    job.draw_curve(run, title=job.title_of(config), history=fitted.history, test=tested.accuracies)
+    notes = [complaint] if complaint else []
+    job.show_table(tested.title(config.command.arms.task), *tested.table(), notes=notes, where=run.path)
 
 
-@hydra.main(version_base="1.3", config_path=CONF, config_name="train")
-def _entry(config: DictConfig) -> None:
-    with carried_back():
-        hydra_config = HydraConfig.get()
-        directory = Path(config.resume or hydra_config.runtime.output_dir)
-        on_every_process(train, planned(config, hydra_config), directory)
+def _job(config: "DictConfig", hydra: "HydraConf") -> None:
+    from dopsd.config.saved import planned  # noqa: PLC0415
+    from dopsd.entry.processes import on_every_process  # noqa: PLC0415
+
+    directory = Path(config.resume or hydra.runtime.output_dir)
+    on_every_process(train, planned(config, hydra), directory)
 
 
 def main() -> None:
     """The console script."""
-    command(_entry, "train")
+    command(_job, "train")
 
 
 if __name__ == "__main__":

@@ -77,6 +77,18 @@ def test_tensorboard_has_a_text_at_every_evaluation(trained: Any, evaluations: l
 
 
 def test_other_loggers_are_left_alone(tmp_path: Path) -> None:
-    sample = Sample(id="1", prompt="", response="", verdict="wrong", score=0.0, answer=(), forwards=1)
-    log_samples(MetricsFile(tmp_path / "metrics.csv"), [sample], 1)
+    sample = Sample(
+        id="1",
+        prompt="",
+        gold="",
+        response="",
+        extracted=None,
+        verdict="wrong",
+        accepted=False,
+        score=0.0,
+        metrics={"correct": 0.0},
+        answer=(),
+        forwards=1,
+    )
+    log_samples(MetricsFile(tmp_path / "metrics.csv", seconds=float), [sample], 1)
     assert list(tmp_path.iterdir()) == []

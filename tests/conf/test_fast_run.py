@@ -66,11 +66,11 @@ def test_sweep_has_one_directory_a_job(
 ) -> None:
     where = f"hydra.sweep.dir={tmp_path / 'sweep'}"
     ran = run(
-        capsys, "train", "--multirun", *QUICK, model, "model.init=random", "rho=0.1,0.5", *PUZZLES, where
+        capsys, "train", "--multirun", *QUICK, model, "model.init=random", "rho=0.25,0.5", *PUZZLES, where
     )
     assert ran.code == 0, ran.err
     summaries = sorted((tmp_path / "sweep").glob("*/summary.json"))
     assert len(summaries) == 2
-    assert {"rho=0.1", "rho=0.5"} == {
+    assert {"rho=0.25", "rho=0.5"} == {
         o for s in summaries for o in read_json(s)["overrides"] if o.startswith("rho")
     }

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dopsd.diffusion.noise import derive, example_keys, gumbel, uniform
+from dopsd.diffusion.noise import Purpose, coarse_gumbel, derive, example_keys, generator_seed, uniform
 
 LOW_64 = (1 << 64) - 1
 MANY = 40_000
@@ -75,7 +75,6 @@ def test_uniform_numbers_are_inside_the_open_interval_at_both_ends():
     assert ends.dtype == torch.float64
     assert 0 < float(ends.min()) < 1e-15
     assert 1 - 1e-15 < float(ends.max()) < 1
-    assert gumbel(torch.tensor([0, -1])).isfinite().all()
 
 
 def test_every_bit_of_a_key_is_a_fair_coin():
@@ -85,17 +84,43 @@ def test_every_bit_of_a_key_is_a_fair_coin():
         assert abs(ones - MANY / 2) < 5 * math.sqrt(MANY) / 2
 
 
-def test_gumbel_noise_is_standard_gumbel():
-    noise = gumbel(streams())
-    assert noise.dtype == torch.float64
-    assert stats.kstest(noise.numpy(), "gumbel_r").pvalue > 1e-3
+def released_noise(count: int) -> torch.Tensor:
+    """As the released code draws it: uniform numbers rounded to bfloat16, of which those that are 1 become 0."""
+    u = torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=torch.float64).bfloat16().double()
+    return -(-u.masked_fill(u == 1, 0).log()).log()
 
 
-def test_gumbel_noise_is_the_quantile_function_of_its_uniform_number():
-    keys = streams(1000)
-    torch.testing.assert_close(
-        gumbel(keys).numpy(), stats.gumbel_r.isf(uniform(keys).numpy()), rtol=1e-9, atol=0
-    )
+def test_coarse_noise_has_the_distribution_of_the_released_codes():
+    noise, expected = coarse_gumbel(streams(500), 1001).flatten(), released_noise(500_500)
+    never = noise < -100
+    assert float(never.double().mean()) == pytest.approx(1 / 512, rel=0.1)
+    assert float((expected == -torch.inf).double().mean()) == pytest.approx(1 / 512, rel=0.1)
+    assert float(noise.max()) == pytest.approx(float(expected.max())) == pytest.approx(5.543, abs=1e-3)
+    bins = torch.linspace(-2.2, 5.6, 40)
+    counts, wanted = (torch.histogram(x.float(), bins).hist for x in (noise, expected))
+    assert float((counts - wanted).abs().sum()) / 500_500 < 0.01
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 512])
+def test_coarse_noise_belongs_to_its_key_and_place(count):
+    keys = streams(6)
+    noise = coarse_gumbel(keys, count)
+    assert noise.shape == (6, count)
+    assert torch.equal(noise, coarse_gumbel(keys, 512)[:, :count])
+    assert torch.equal(noise[4:5], coarse_gumbel(keys[4:5], count))
+
+
+def test_seeds_of_generators_differ_by_purpose_and_by_every_counter():
+    numbers = (-2, -1, 0, 1, 2, 2**61 - 1, 2**80)
+    seeds = {
+        generator_seed(purpose, seed, counter)
+        for purpose in Purpose
+        for seed in numbers
+        for counter in numbers
+    }
+    assert (
+        len({seed & 0xFFFF_FFFF for seed in seeds}) == len(Purpose) * len(numbers) ** 2
+    )  # torch keeps 32 bits
 
 
 @pytest.mark.parametrize(

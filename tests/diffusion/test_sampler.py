@@ -1,6 +1,7 @@
 """The block sampler against a plain loop over one prompt, and the properties of its trajectories."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -263,17 +264,61 @@ def one_position(logits: torch.Tensor, **options) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("temperature", [0.2, 0.9, 1.0, 3.0])
-@pytest.mark.parametrize("noise_dtype", ["float64", "bfloat16"])
-def test_samples_follow_the_softmax_at_the_temperature(temperature, noise_dtype):
+def test_samples_follow_the_softmax_at_the_temperature(temperature):
     logits = torch.tensor([0.5, -1.0, 3.0, 0.0, 1.0, 0.25, -0.5])
-    tokens = one_position(logits, temperature=temperature, noise_dtype=noise_dtype, early_exit=False)
+    tokens = one_position(logits, temperature=temperature, early_exit=False)
     logits[MASK] = -torch.inf
     expected = (logits.double() / temperature).softmax(-1) * MANY
     kept = torch.arange(7) != MASK
     observed = tokens.bincount(minlength=7)
     assert observed[MASK] == 0
     result = stats.chisquare(observed[kept].numpy(), expected[kept].numpy())
-    assert result.pvalue > (1e-3 if noise_dtype == "float64" else 1e-12)
+    assert result.pvalue > 1e-3
+
+
+def released_samples(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """As many as `one_position`, drawn as the released code does, with torch's own numbers."""
+    random = torch.Generator().manual_seed(0)
+    u = torch.rand(MANY, len(logits), generator=random, dtype=torch.float64).bfloat16()
+    u[u == 1] = 0
+    return (logits.bfloat16().double().exp() / (-u.double().log()) ** temperature).argmax(-1)
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.9, 3.0])
+def test_bfloat16_noise_draws_what_the_released_code_draws(temperature):
+    logits = torch.tensor([0.5, -1.0, 3.0, 0.0, 1.0, 0.25, -0.5]).repeat(
+        4
+    )  # end of text and [MASK] among them
+    forbidden = logits.clone()
+    forbidden[MASK] = -torch.inf
+    tokens = one_position(logits, temperature=temperature, noise_dtype="bfloat16", early_exit=False)
+    found, expected = (
+        each.bincount(minlength=28).double() / MANY
+        for each in (tokens, released_samples(forbidden, temperature))
+    )
+    assert found[MASK] == 0
+    assert (
+        0.5 * float((found - expected).abs().sum()) < 0.04
+    )  # two samples of so many differ by 0.025 or less
+
+
+def test_bfloat16_noise_never_draws_what_is_much_less_likely_and_float64_does():
+    tail = torch.full((400,), -8.0)  # an eighth of the mass
+    tail[5] = 0.0
+    drawn = {
+        kind: one_position(tail, temperature=1.0, noise_dtype=kind, early_exit=False)
+        for kind in ("float64", "bfloat16")
+    }
+    assert float((drawn["bfloat16"] == 5).double().mean()) == pytest.approx(511 / 512, abs=0.002)
+    assert float((drawn["float64"] == 5).double().mean()) == pytest.approx(
+        1 / (1 + 399 * math.exp(-8)), abs=0.02
+    )
+
+
+def test_a_token_is_drawn_where_bfloat16_noise_leaves_none_but_never_a_forbidden_one():
+    alone = torch.full((VOCABULARY,), -1e30)
+    alone[4] = 0.0
+    assert one_position(alone, temperature=1.0, noise_dtype="bfloat16", early_exit=False).eq(4).all()
 
 
 def test_random_remasking_orders_positions_uniformly_and_ignores_confidence():

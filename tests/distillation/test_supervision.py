@@ -2,14 +2,17 @@
 
 import pytest
 import torch
-from fakes import MASK, VOCABULARY, random_trajectory
+from fakes import EOS, MASK, VOCABULARY, denoiser_of, random_trajectory
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
 from dopsd.diffusion.confidence import confidence
+from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import VisitedStates
 from dopsd.distillation.supervision import StudentRanked, TeacherRanked
+from dopsd.distillation.targets import Targets
+from dopsd.distillation.teacher import TeacherView
 
 
 @st.composite
@@ -104,6 +107,28 @@ def test_the_two_rankings_differ():
     logits = torch.randn(*states.canvas.shape, VOCABULARY, generator=torch.Generator().manual_seed(0))
     situation = (states, torch.zeros_like(states.is_masked), logits)
     assert supervised(TeacherRanked(), situation) != supervised(StudentRanked(), situation)
+
+
+@pytest.mark.parametrize(
+    ("measure", "first"), [("probability", [2, 0, 3, 1]), ("max_logit", [1, 3, 0, 2])], ids=["paper", "code"]
+)
+def test_the_mask_token_has_no_part_in_the_probabilities_that_rank(measure, first):
+    """Without [MASK] the odds of token 5 at the four places are 4, 2, 8 and 3 times e^2 (to one other token)."""
+    logits = torch.full((4, VOCABULARY), -40.0)
+    logits[:, 5] = torch.tensor([4.0, 2.0, 8.0, 3.0]).log() + 2
+    logits[:, 6] = 0
+    logits[:, MASK] = torch.tensor([6.0, 9.0, 5.0, 7.0])
+    states = random_trajectory(1, rows=1, blocks=1, steps_per_block=4).visited_states(MASK)[:1]
+    prompts = Prompts.pad([[4]], EOS)
+    view = TeacherView(prompts=prompts, canvas=states.canvas, revealed=torch.zeros_like(states.is_masked))
+    found = []
+    while len(found) < 4:
+        teacher = denoiser_of(lambda canvas, attention_mask, at: logits[at - 1])
+        targets = Targets.of(teacher, states, view, TeacherRanked(measure=measure), mask_id=MASK)
+        found += targets.columns[0].tolist()
+        assert torch.equal(targets.logits[0, 0], logits[found[-1]].double())  # the loss sees all of them
+        view.revealed[0, found[-1]] = True
+    assert found == first
 
 
 def test_a_wrong_shape_is_an_error_not_a_broadcast():

@@ -67,7 +67,9 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert_close(gradients(one), gradients(other), atol=1e-6)
     ours, theirs = (load_file(d / "weights/final/adapter_model.safetensors") for d in (one, other))
     assert_close(ours, theirs, atol=1e-5)
-    assert (one / "samples.jsonl").read_text() == (other / "samples.jsonl").read_text()
+    for weights in ("base", "best", "final"):
+        ours, theirs = (d / "samples" / f"{weights}.jsonl" for d in (one, other))
+        assert ours.read_text() == theirs.read_text()
     ours, theirs = (read_json(d / "summary.json") for d in (one, other))
     assert {key: ours[key] for key in FIGURES} == {key: theirs[key] for key in FIGURES}
     assert {file.name for file in one.iterdir()} == {file.name for file in other.iterdir()}

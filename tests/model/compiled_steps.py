@@ -19,7 +19,7 @@ LAYERS = {"d_model": 16, "n_heads": 1, "n_kv_heads": 1, "n_layers": 8, "mlp_hidd
 SHORT = ("gen_length=8", "block_length=4", "denoising_steps=4", "max_attempts=1", "micro_batch_tokens=200")
 PUZZLES = ("task=countdown", "task.max_number=4", "task.dev=4", "task.test=3", "prompts_per_step=4")
 ADAPTERS = ("lora_r=2", "lora_dropout=0.2", "lora.targets=[q_proj,up_proj]", "learning.learn_from=all")
-STEP = ("model.init=random", *SHORT, *PUZZLES, *ADAPTERS, "rollout.sampler.cache=dual")
+STEP = ("model.init=random", *SHORT, *PUZZLES, *ADAPTERS, "cache=dual")
 
 SAMPLING = 4  # a cache is filled or renewed, and the last layer has queries only where they are wanted
 TEACHING = 2  # without a cache

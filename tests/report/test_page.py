@@ -9,6 +9,7 @@ from dopsd.evaluation.decode import Evaluation, Sample
 from dopsd.report.page import page
 from dopsd.report.report import report
 from dopsd.report.row import ReportRow, length_histogram
+from dopsd.report.shown import ShownAnswers
 
 SETTINGS = {
     **{"checkpoint": None, "weights": "best", "split": "test", "gen_length": 8, "block_length": 4},
@@ -30,24 +31,33 @@ def page_of(response: str) -> str:
     sample = Sample(
         id=response,
         prompt=response,
+        gold=response,
         response=response,
+        extracted=response,
         verdict="wrong",
+        accepted=False,
         score=0.0,
+        metrics={"correct": 0.0},
         answer=(3, 4, 5),
         forwards=2,
     )
+    evaluation = Evaluation(samples=[sample], metric="correct")
     row = ReportRow(
         name="",
-        title=response,
-        evaluation=Evaluation(samples=[sample]),
+        run=response,
+        weights="best",
+        training_step=3,
+        decoding="",
+        evaluation=evaluation,
         seconds=1.0,
         left_out=0,
         chance={},
         fingerprint="f",
         arms={"task": "gsm8k", "model": "tiny"},
-        settings=SETTINGS | {"name": response},
+        settings=SETTINGS | {"name": response, "task": {"grader": "strict"}},
     )
-    return page(report([row], overrides=[response], manifest={"git": response}), [[sample]])
+    shown = [ShownAnswers.of(response, evaluation)]
+    return page(report([row], overrides=[response], manifest={"git": response}), shown)
 
 
 @given(

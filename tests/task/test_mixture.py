@@ -74,8 +74,8 @@ def test_dev_and_test_are_the_two_tasks_own(task):
 def test_the_verdict_is_that_of_the_task_an_example_comes_from_and_names_it(task):
     for part in (task.countdown, task.sudoku):
         it = part.examples("dev")[0]
-        assert task.verdict(it, it.solution).extra[part.name] == 1.0
-        assert task.verdict(it, "").extra[part.name] == 0.0
+        assert task.verdict(it, it.solution).metrics[part.name] == 1.0
+        assert task.verdict(it, "").metrics[part.name] == 0.0
 
 
 def test_chance_is_that_of_the_puzzles_that_have_it(task):

@@ -36,8 +36,8 @@ def solutions(puzzle: str) -> list[str]:
 
 
 def judge(gold: SudokuGold, response: str) -> tuple[float, float]:
-    extra = strict(gold, response).extra
-    return extra["exact"], extra["cells"]
+    metrics = strict(gold, response).metrics
+    return metrics["exact"], metrics["cells"]
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=str)
@@ -68,7 +68,7 @@ def test_every_reference_solution_is_accepted(task):
     for split in SPLITS:
         for it in task.examples(split):
             verdict = task.verdict(it, it.solution)
-            assert verdict == Verdict(accepted=True, score=1.0, extra={"exact": 1.0, "cells": 1.0})
+            assert verdict == Verdict(accepted=True, score=1.0, metrics={"exact": 1.0, "cells": 1.0})
 
 
 def test_splits_have_the_promised_size_no_repeats_and_no_common_solution(task):
@@ -142,12 +142,24 @@ def test_one_constant_digit_passes_the_fields_threshold_on_most_puzzles_and_neve
         assert not any(ours.verdict(it, answer(digit * 16)).accepted for it in ours.examples("test"))
 
 
+def test_what_is_learnt_from_does_not_change_what_is_reported():
+    it = Example(id="sudoku/test/0", prompt="", solution=None, gold=GOLD)
+    assert [task.metric for task in (Sudoku(), FIELD, Sudoku(grader="field"))] == ["exact", "exact", "cells"]
+    assert Sudoku(metric="cells", score="exact").metric == "cells"
+    for grid in ("1" * 16, GOLD.solution, GOLD.puzzle, "no"):
+        ours, fields = Sudoku().verdict(it, answer(grid)), FIELD.verdict(it, answer(grid))
+        assert (ours.metrics, ours.word) == (fields.metrics, fields.word)
+        assert ours.accepted == (ours.metrics["exact"] == 1)
+        assert fields.accepted == (fields.metrics["cells"] >= 0.25)
+        assert ours.answer == grid
+
+
 @pytest.mark.parametrize("grader", ["strict", "field"])
 def test_chance_is_the_figure_of_the_best_constant_digit(grader):
     task = Sudoku(blanks=[4, 10], dev=100, grader=grader)
     examples = task.examples("dev")
     blind = [f"<answer>{digit * 16}</answer>" for digit in "1234"]
-    of_digits = [[task.verdict(it, grid).extra["cells"] for it in examples] for grid in blind]
+    of_digits = [[task.verdict(it, grid).metrics["cells"] for it in examples] for grid in blind]
     assert task.chance(examples) == {"cells": pytest.approx(max(map(np.mean, of_digits)))}
     blanks = [it.gold.puzzle.count("0") for it in examples]
     assert len(set(blanks)) > 1
@@ -170,7 +182,7 @@ def test_any_string_gets_a_verdict(response):
     it = Example(id="sudoku/test/0", prompt="", solution=None, gold=GOLD)
     verdict = FIELD.verdict(it, response)
     assert isinstance(verdict, Verdict)
-    assert 0 <= verdict.extra["exact"] <= verdict.extra["cells"] == verdict.score <= 1
+    assert 0 <= verdict.metrics["exact"] <= verdict.metrics["cells"] == verdict.score <= 1
     assert FIELD.verdict(it, response + " \n<|endoftext|><|endoftext|> ") == verdict
 
 
@@ -185,6 +197,7 @@ def test_any_string_gets_a_verdict(response):
         ("blanks", None),
         ("train", 0),
         ("dev", 1.5),
+        ("metric", "cell"),
         ("score", "cell"),
         ("accept_score", 0),
         ("accept_score", 1.5),

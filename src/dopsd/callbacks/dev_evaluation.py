@@ -1,6 +1,6 @@
 """Accuracy and a few answers on the dev split, before training and every N training steps; the best weights stay."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,15 @@ _LOGGED = 8  # answers to the first examples, at every evaluation
 
 @dataclass(frozen=True, kw_only=True)
 class DevAccuracy:
-    """The dev accuracy after one training step."""
+    """All metrics on dev after one training step, the reported one first."""
 
-    step: int
-    accuracy: Interval
+    training_step: int
+    metrics: Mapping[str, Interval]
+
+    @property
+    def accuracy(self) -> Interval:
+        """The reported metric."""
+        return next(iter(self.metrics.values()))
 
 
 class DevEvaluation(L.Callback):
@@ -43,7 +48,7 @@ class DevEvaluation(L.Callback):
     @property
     def best(self) -> DevAccuracy:
         """The highest dev accuracy; the earliest of equals."""
-        return max(self.history, key=lambda checked: (checked.accuracy.accuracy, -checked.step))
+        return max(self.history, key=lambda checked: (checked.accuracy.accuracy, -checked.training_step))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Dev accuracy of the weights that training starts from (not again on resume)."""
@@ -67,7 +72,7 @@ class DevEvaluation(L.Callback):
 
     @property
     def _is_exhausted(self) -> bool:
-        since_best = sum(checked.step > self.best.step for checked in self.history)
+        since_best = sum(checked.training_step > self.best.training_step for checked in self.history)
         return self._patience is not None and since_best >= self._patience
 
     def _check(self, trainer: L.Trainer, module: L.LightningModule, step: int) -> None:
@@ -75,19 +80,35 @@ class DevEvaluation(L.Callback):
             evaluation = self._evaluate()
         for logger in trainer.loggers:
             log_samples(logger, evaluation.samples[:_LOGGED], step)
-        accuracy = evaluation.accuracy
-        self.history.append(DevAccuracy(step=step, accuracy=accuracy))
-        module.log_dict(
-            {"eval/accuracy": accuracy.accuracy, "eval/low": accuracy.low, "eval/high": accuracy.high},
-            batch_size=1,
-        ) if step else None
-        if self.best.step == step:
+        checked = DevAccuracy(training_step=step, metrics=evaluation.scores.metrics)
+        self.history.append(checked)
+        if step:
+            module.log_dict(_logged(checked), batch_size=1)
+        else:  # before the first step, Lightning has no row yet
+            for logger in trainer.loggers:
+                logger.log_metrics(_logged(checked), step)
+        if self.best is checked:
             save_weights(module.network, self._directory)  # pyright: ignore
 
     def state_dict(self) -> dict:
         """The history, so that a resumed run knows its best."""
-        return {"history": [(c.step, vars(c.accuracy)) for c in self.history]}
+        return {
+            "history": [
+                (c.training_step, {name: vars(interval) for name, interval in c.metrics.items()})
+                for c in self.history
+            ]
+        }
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Takes the history back."""
-        self.history = [DevAccuracy(step=s, accuracy=Interval(**a)) for s, a in state_dict["history"]]
+        self.history = [
+            DevAccuracy(training_step=step, metrics={name: Interval(**it) for name, it in metrics.items()})
+            for step, metrics in state_dict["history"]
+        ]
+
+
+def _logged(checked: DevAccuracy) -> dict[str, float]:
+    """The reported metric as the accuracy, with its interval, and every metric under its name."""
+    accuracy = checked.accuracy
+    reported = {"eval/accuracy": accuracy.accuracy, "eval/low": accuracy.low, "eval/high": accuracy.high}
+    return reported | {f"eval/{name}": interval.accuracy for name, interval in checked.metrics.items()}

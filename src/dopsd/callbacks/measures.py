@@ -8,6 +8,12 @@ import lightning as L
 from dopsd.memory import peak_memory_gb
 
 
+def logged_now(trainer: L.Trainer) -> dict[str, float]:
+    """What this training step has logged so far; `trainer.callback_metrics` keeps values of earlier steps."""
+    assert trainer._results is not None
+    return {name: float(value) for name, value in trainer._results.metrics(on_step=True)["callback"].items()}
+
+
 class Measures(L.Callback):
     """Counts completions and the seconds of training steps (evaluation left out); must be the first callback."""
 
@@ -38,12 +44,12 @@ class Measures(L.Callback):
     ) -> None:
         """Logs the speed, and the number of this training step, counted from 1, as the loggers' step."""
         seconds = time.perf_counter() - self._start
-        attempts = float(trainer.callback_metrics.get("rollout/attempts", 0.0))
-        completions = round(attempts * len(batch))
+        completions = round(logged_now(trainer).get("rollout/attempts", 0.0) * len(batch))
         self.seconds += seconds
         self.completions += completions
         measured = {
             "step": float(batch_idx + 1),
+            "train/lr": trainer.optimizers[0].param_groups[0]["lr"],
             "perf/trajectories_per_s": completions / seconds,
             "perf/step_s": seconds,
             "perf/peak_memory_gb": peak_memory_gb(),

@@ -7,6 +7,7 @@ from textwrap import indent
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 
+from dopsd.callbacks.guarded_logger import GuardedLogger
 from dopsd.evaluation.decode import Sample
 
 KEY = "eval/samples"
@@ -16,6 +17,11 @@ COLUMNS = ("prompt", "response", "verdict", "score")
 @singledispatch
 def log_samples(logger: Logger, samples: Sequence[Sample], step: int) -> None:
     """Show these answers at this training step; a logger that has no place for text leaves them out."""
+
+
+@log_samples.register
+def _(logger: GuardedLogger, samples: Sequence[Sample], step: int) -> None:
+    logger.hand_on(lambda inner: log_samples(inner, samples, step))
 
 
 @log_samples.register

@@ -88,16 +88,21 @@ class Recipe:
 
 def typed_key(config: DictConfig, key: str) -> str:
     """The key that a user types to change a value: where it is only passed on (`${rho}`), the place it comes from."""
-    passed_on = re.fullmatch(r"\$\{([\w.]+)\}", raw_value(config, key))
-    return typed_key(config, passed_on[1]) if passed_on and raw_value(config, passed_on[1]) else key
+    seen: list[str] = []
+    while key not in seen:
+        seen.append(key)
+        passed_on = re.fullmatch(r"\$\{([\w.]+)\}", raw_value(config, key) or "")
+        if passed_on is not None and raw_value(config, passed_on[1]) is not None:
+            key = passed_on[1]
+    return key
 
 
-def raw_value(config: DictConfig, key: str) -> str:
-    """What stands in the config at a key, unresolved; empty where there is nothing."""
+def raw_value(config: DictConfig, key: str) -> str | None:
+    """What stands in the config at a key, unresolved; None where there is nothing."""
     parent_key, _, name = key.rpartition(".")
     parent = OmegaConf.select(config, parent_key) if parent_key else config
     node = parent._get_node(name) if isinstance(parent, DictConfig) and name in list(parent) else None
-    return str(node._value()) if isinstance(node, Node) else ""
+    return str(node._value()) if isinstance(node, Node) else None
 
 
 def suggestion(wrong: str, known: Collection[str]) -> str:
@@ -127,9 +132,10 @@ def _arguments(config: DictConfig, key: str, target: Callable, names: list[str])
 def _read(config: DictConfig, key: str) -> Any:
     try:
         return OmegaConf.select(config, key, throw_on_missing=True)
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, RecursionError) as error:
         typed = typed_key(config, key)
-        raise UserError(f"{typed}={raw_value(config, typed)}: {str(error).splitlines()[0]}") from error
+        why = "stands for itself" if isinstance(error, RecursionError) else str(error).splitlines()[0]
+        raise UserError(f"{typed}={raw_value(config, typed)}: {why}") from None
 
 
 def _plain(value: Any) -> Any:
@@ -140,8 +146,10 @@ def locate(path: str, key: str) -> Any:
     """The class or function of that name; raises UserError where it cannot be imported."""
     module, _, name = str(path).rpartition(".")
     try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        target = getattr(import_module(module), name)
+        parameters_of(target)
+        return target
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(
             f"{key}.{TARGET}={path}: must be an importable class or function ({error})"
         ) from error

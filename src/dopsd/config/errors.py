@@ -18,6 +18,14 @@ class ElsewhereError(Exception):
     """A UserError of a job that a launcher runs in another process: only an Exception finds its way back from there."""
 
 
+class EscapingError(BaseException):
+    """An error of our own on its way through Hydra, which would turn it into a warning or a line."""
+
+    def __init__(self, error: Exception):
+        super().__init__(error)
+        self.error = error
+
+
 class Interruption(KeyboardInterrupt):
     """Ctrl-C during a run, with a line that says where its files are and how to go on."""
 

@@ -14,6 +14,7 @@ from dopsd.config.trust import trusted_nodes
 
 OF_THE_MODEL = ("model", "lora", "lora_r", "lora_alpha", "lora_dropout")
 OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
+OF_THE_DECODING = ("remasking", "end_of_text", "cfg_scale")
 
 
 def refuse_unread(overrides: Sequence[str], read: Collection[str], reader: str) -> None:
@@ -33,6 +34,8 @@ def as_in_the_run(
     if run is None:
         return compose(entry, list(overrides)), {}
     typed = list(map(key_of, overrides))
+    if "adapter" in typed:
+        raise UserError(f"adapter: checkpoint={run} has weights of its own, leave it out")
     saved = read_saved(run, "checkpoint")
     arms = {group: saved.command.arms[group] for group in ("model", "lora", "task") if group not in typed}
     there = [f"{group}={arm}" for group, arm in arms.items() if _is_arm(group, arm)]
@@ -41,6 +44,11 @@ def as_in_the_run(
     nodes = trusted_nodes(saved, keys, trust=trust, subject=f"checkpoint={run}", typed=typed)
     for key, node in nodes.items():
         _take_over(config, node, key, [t for t in typed if t.startswith(f"{key}.")])
+    for key in OF_THE_DECODING:
+        if key not in typed:
+            config[key] = saved.evaluation_sampler[key]
+    with open_dict(config):  # only a probe looks at the weights that the run started from
+        config.adapter = saved.get("adapter") if entry == "probe" else None
     return config, arms
 
 

@@ -8,20 +8,21 @@ from hydra.conf import HydraConf
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from dopsd.config.errors import UserError
-from dopsd.config.of_the_run import OF_THE_MODEL, OF_THE_TASK, as_in_the_run, refuse_unread
+from dopsd.config.of_the_run import OF_THE_DECODING, OF_THE_MODEL, OF_THE_TASK, as_in_the_run, refuse_unread
+from dopsd.config.paths import literal
 from dopsd.config.saved import chosen_arms, key_of, remembered_overrides, with_command
+from dopsd.config.start import with_adapter
 from dopsd.config.trust import ForeignCodeError
 from dopsd.config.weights import Weights, weights_at
 
 log = logging.getLogger(__name__)
 
 _OF_AN_EVALUATION = (
-    "checkpoint weights split samples temperature seed evaluation_sampler eval_limit eval_batch_size eval_batch_tokens "
-    "long_prompts name trainer paths debug baseline compare html"
+    "checkpoint adapter weights split samples temperature seed evaluation_sampler eval_limit eval_batch_size "
+    "eval_batch_tokens long_prompts name trainer paths debug baseline compare html"
 )
 APPROXIMATE = ("threshold", "cache")
-_OF_DECODING = ("remasking", "end_of_text", "cfg_scale", *APPROXIMATE)
-READ_BY_EVALUATION = (*OF_THE_MODEL, *OF_THE_TASK, *_OF_DECODING, *_OF_AN_EVALUATION.split())
+READ_BY_EVALUATION = (*OF_THE_MODEL, *OF_THE_TASK, *OF_THE_DECODING, *APPROXIMATE, *_OF_AN_EVALUATION.split())
 _ROWS = "rows"
 EXACT = "decoding=exact"
 
@@ -47,7 +48,7 @@ def exact_row_of(name: str) -> str:
 def put_together(rows: Mapping[str, DictConfig]) -> DictConfig:
     """The first row with all of them inside, as text: one config that processes can be given."""
     whole = copy.deepcopy(next(iter(rows.values())))
-    texts = {name: OmegaConf.to_yaml(row).replace("${", r"\${") for name, row in rows.items()}
+    texts = {name: literal(OmegaConf.to_yaml(row)) for name, row in rows.items()}
     with open_dict(whole):
         whole[_ROWS] = [{"name": name, "text": text} for name, text in texts.items()]
     return whole
@@ -65,9 +66,9 @@ def _rows(
     lengths = _lengths(config, overrides)
     without_lengths = [override for override in overrides if key_of(override) != "gen_length"]
     for weights, (of_the_run, arms_of_the_run) in _of_runs(config, without_lengths):
-        of_the_run.checkpoint = None if weights.run is None else str(weights.run)
+        of_the_run.checkpoint = None if weights.run is None else literal(str(weights.run))
         of_the_run.weights = weights.which
-        with_command(of_the_run, arms | arms_of_the_run, overrides)
+        with_adapter(with_command(of_the_run, arms | arms_of_the_run, overrides), overrides)
         for length in lengths:
             row = copy.deepcopy(of_the_run)
             if length is not None:

@@ -4,11 +4,13 @@ import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import yaml
 from hydra.conf import HydraConf
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from dopsd.config.errors import UserError
+from dopsd.config.paths import literal
 from dopsd.config.trust import trusted_nodes
 
 CONFIG = "config.yaml"
@@ -16,6 +18,7 @@ RESUME_POINT = "resume.ckpt"
 WEIGHTS = "weights"
 FREE_ON_RESUME = ("max_steps", "micro_batch_tokens", "eval_batch_size", "eval_batch_tokens")
 """Numbers of a run that may change when it is resumed: its end, and what a device holds at once."""
+_NODES = ("model", "task", "method", "trainer", "evaluation_sampler")  # of every run
 
 
 def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
@@ -26,9 +29,12 @@ def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
     overrides = remembered_overrides(hydra)
     if config.resume is not None:
         return _resumed(config, overrides)
-    whole = copy.deepcopy(config)
+    from dopsd.config.start import from_a_run, with_adapter  # noqa: PLC0415  (which reads saved configs)
+
+    started, arms = from_a_run(config, overrides)
+    whole = copy.deepcopy(started)
     whole.trust = None
-    return with_command(whole, chosen_arms(hydra), overrides)
+    return with_adapter(with_command(whole, chosen_arms(hydra) | arms, overrides), overrides)
 
 
 def with_command(config: DictConfig, arms: Mapping[str, str], overrides: Sequence[str]) -> DictConfig:
@@ -73,11 +79,18 @@ def read_saved(directory: Path, key: str) -> DictConfig:
         raise UserError(f"{key}={directory}: must be a run's directory (there is no {CONFIG} in it)")
     try:
         config = OmegaConf.load(file)
-    except (OSError, ValueError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise UserError(f"{key}={directory}: {CONFIG} cannot be read ({error})") from error
-    if not isinstance(config, DictConfig) or "command" not in config:
+    if not isinstance(config, DictConfig) or not _is_of_a_run(config):
         raise UserError(f"{key}={directory}: {CONFIG} is not that of a run")
     return config
+
+
+def _is_of_a_run(config: DictConfig) -> bool:
+    command = OmegaConf.to_container(config, resolve=False).get("command")  # pyright: ignore
+    if not isinstance(command, dict) or not command.keys() >= {"arms", "overrides"}:
+        return False
+    return all(isinstance(config._get_node(key), DictConfig) for key in _NODES)
 
 
 def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -89,10 +102,6 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     directory = Path(config.resume)
     saved = read_saved(directory, "resume")
     trusted_nodes(saved, list(map(str, saved)), trust=config.trust, subject=f"resume={directory}")
-    if not (directory / RESUME_POINT).is_file():
-        raise UserError(
-            f"resume={directory}: the run has not reached its first {RESUME_POINT}, start it anew"
-        )
     for key in map(key_of, overrides):
         if key in FREE_ON_RESUME:
             for node in (saved, saved.method):
@@ -100,7 +109,7 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
                     node[key] = config[key]
             saved.command.overrides.append(f"{key}={config[key]}")
     _change_hardware(saved, config, overrides)
-    saved.resume = str(directory)
+    saved.resume = literal(str(directory))
     return saved
 
 
@@ -120,6 +129,6 @@ def _resolve(node: DictConfig | ListConfig) -> None:
         if OmegaConf.is_interpolation(node, key):
             value = node[key]
             if not isinstance(value, DictConfig):
-                node[key] = value
+                node[key] = literal(value) if isinstance(value, str) else value
         elif isinstance(node[key], DictConfig | ListConfig):
             _resolve(node[key])

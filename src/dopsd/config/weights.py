@@ -20,7 +20,7 @@ class Weights:
     which: str
 
 
-def weights_at(checkpoint: object, which: str) -> Sequence[Weights]:
+def weights_at(checkpoint: object, which: str, *, key: str = "checkpoint") -> Sequence[Weights]:
     """A run, its directory of weights, one of these, or a directory of runs; raises UserError where there is none."""
     if checkpoint is None:
         return [Weights("", None, which)]
@@ -32,19 +32,19 @@ def weights_at(checkpoint: object, which: str) -> Sequence[Weights]:
         return [Weights(name, directory.parent, name) for name in found]
     if directory.parent.name == WEIGHTS and directory.is_dir() and _is_run(directory.parents[1]):
         return [Weights("", directory.parents[1], directory.name)]
-    return _of_runs_below(directory, which)
+    return _of_runs_below(directory, which, key)
 
 
-def _of_runs_below(directory: Path, which: str) -> list[Weights]:
+def _of_runs_below(directory: Path, which: str, key: str) -> list[Weights]:
     there = sorted(file.parent for file in directory.rglob(CONFIG))
     with_weights = [run for run in there if (run / WEIGHTS / which).is_dir()]
     if not with_weights:
         raise UserError(
-            f"checkpoint={directory}: must be a run's directory, or one with runs in it that have {which} weights"
+            f"{key}={directory}: must be a run's directory, or one with runs in it that have {which} weights"
         )
     if len(with_weights) < len(there):
         left_out = ", ".join(str(run.relative_to(directory)) for run in there if run not in with_weights)
-        log.warning("checkpoint=%s: left out for want of %s weights: %s", directory, which, left_out)
+        log.warning("%s=%s: left out for want of %s weights: %s", key, directory, which, left_out)
     return [Weights(str(run.relative_to(directory)), run, which) for run in with_weights]
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from dopsd.diffusion.prompts import Prompts
+from dopsd.finite import NotFiniteError
 
 
 class Try(NamedTuple):
@@ -20,12 +21,16 @@ class Try(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CanvasRows:
-    """Partly filled canvases: what is written, at which step it was, the step that is next, the random streams."""
+    """Partly filled canvases: what is written, at which step it was, the step that is next, the random streams.
+
+    `is_finite`: whether all logits were that led here.
+    """
 
     tokens: Int[Tensor, "B L"]
     step_map: Int[Tensor, "B L"]
     step: Int[Tensor, "B"]
     keys: Int[Tensor, "B"]
+    is_finite: Bool[Tensor, "B"]
 
     def __len__(self) -> int:
         return self.step.shape[0]
@@ -107,8 +112,12 @@ class Decoding:
         self._steps = [step + 1 for step in self._steps]
 
     def leave(self) -> tuple[list[Try], CanvasRows]:
-        """Takes out the tries that are done."""
-        is_done = self._is_done(self._rows).tolist()
+        """Takes out the tries that are done; raises NotFiniteError where logits were not finite."""
+        is_done, is_finite = torch.stack([self._is_done(self._rows), self._rows.is_finite]).tolist()
+        if not all(is_finite):
+            raise NotFiniteError(
+                f"logits at denoising step {self._steps[is_finite.index(False)]} are not finite"
+            )
         leaving = [row for row, leaves in enumerate(is_done) if leaves]
         tries, rows = [self._tries[row] for row in leaving], self._rows[self._index(leaving)]
         self._keep([not leaves for leaves in is_done])

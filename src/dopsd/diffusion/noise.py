@@ -1,6 +1,7 @@
 """Counter-based randomness: an example sees the same numbers whatever the batch, the rank or the device."""
 
 from collections.abc import Sequence
+from enum import IntEnum, unique
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +12,21 @@ _GOLDEN = -7046029254386353131
 _MULTIPLY_1 = -4658895280553007687
 _MULTIPLY_2 = -7723592293110705685
 _RESOLUTION = 2.0**-52
+_NEVER = 1e9
+
+
+@unique
+class Purpose(IntEnum):
+    """What a random number is for; no two purposes share a counter."""
+
+    TOKEN = 1
+    POSITION = 2
+    REVEAL = 3
+    STATE_SAMPLE = 4
+    MASKED_COUNT = 5
+    MASKED_POSITION = 6
+    SHUFFLE = 7
+    DROPOUT = 8
 
 
 def example_keys(
@@ -38,9 +54,24 @@ def uniform(keys: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return (_shift_right(keys, 12).to(torch.float64) + 0.5) * _RESOLUTION
 
 
-def gumbel(keys: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Standard Gumbel noise, one value for each key, in float64 so that the upper tail is not cut off."""
-    return uniform(keys).neg_().log1p_().neg_().log_().neg_()
+def coarse_gumbel(keys: Int[Tensor, "*shape"], count: int) -> Float[Tensor, "*shape count"]:
+    """Gumbel noise -log(-log u), `count` values for each key, of uniform numbers u rounded to bfloat16.
+
+    The largest u below 1 is 1 - 2^-8, so the noise ends at 5.54; where rounding gives 1 (one u in 512) it is as good as
+    -inf. A key makes four numbers of 16 bits: one key for each number would take four times as long.
+    """
+    fours = derive(keys[..., None], torch.arange(-(-count // 4), device=keys.device))
+    u = fours.view(torch.int16)[..., :count].float().add_(2**15 + 0.5).mul_(2**-16).bfloat16().float()
+    noise = u.log_().neg_().log_().neg_()
+    return noise.masked_fill_(noise == torch.inf, -_NEVER)
+
+
+def generator_seed(purpose: Purpose, *counters: int) -> int:
+    """A seed for a generator of torch's own, where what it draws depends on the order of the draws."""
+    key = torch.tensor([int(purpose)])
+    for counter in counters:
+        key = derive(key, counter)
+    return int(key)
 
 
 def _mix(x: Int[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:

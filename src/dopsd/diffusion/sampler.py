@@ -168,7 +168,13 @@ class BlockSampler:
         if given is not None:
             tokens = tokens.copy_(given)
             step_map = step_map.masked_fill((given != special.mask_id) & keep_given, GIVEN)
-        return CanvasRows(tokens=tokens, step_map=step_map, step=torch.zeros_like(keys), keys=keys)
+        return CanvasRows(
+            tokens=tokens,
+            step_map=step_map,
+            step=torch.zeros_like(keys),
+            keys=keys,
+            is_finite=torch.ones_like(keys, dtype=torch.bool),
+        )
 
     def trajectory(self, done: CanvasRows, special: SpecialTokens) -> Trajectory:
         """What rows that are done have become: what they did not reach is filled up with end of text."""
@@ -204,7 +210,7 @@ class BlockSampler:
             count = sum(self._schedule.most_open(steps[row]) for row in some)
             return partial(self._propose, special, keys[index], is_open[index], count)
 
-        proposal, sureness = (
+        proposal, sureness, total = (
             denoiser(canvas, attention_mask, at=at, readout=readout(range(len(steps))))
             if cache is None
             else cache.read(tries, canvas, attention_mask, at=at, readout=readout)
@@ -215,6 +221,7 @@ class BlockSampler:
             step_map=rows.step_map.scatter(1, columns, rows.step[:, None].where(chosen, times)),
             step=rows.step + 1,
             keys=rows.keys,
+            is_finite=rows.is_finite & total.isfinite().all(1),
         )
 
     def _propose(
@@ -226,18 +233,19 @@ class BlockSampler:
         hidden: Float[Tensor, "B K D"],
         head: Head,
     ) -> list[Tensor]:
-        """The token that each open position would take, and how sure of it the network is.
+        """The token that each open position would take, how sure of it the network is, and the sum of its logits.
 
         There are at most `count` of them; of the others nothing is said.
         """
 
         def read(logits: Float[Tensor, "N V"], keys: Int[Tensor, "N"]) -> list[Tensor]:
+            total = logits.sum(-1, dtype=torch.float32)  # finite only if every logit is
             logits = self.permitted(logits, special)
             proposal = propose(logits, keys, temperature=self.temperature, noise_dtype=self.noise_dtype)
             sureness = score(logits, proposal, keys, self.remasking)
             if self.end_of_text == "last":
                 sureness = sureness.masked_fill(is_end(proposal, special.end_ids), -torch.inf)
-            return [proposal, sureness]
+            return [proposal, sureness, total]
 
         [places], _ = columns_of(is_open.view(1, -1), count)
         found = in_chunks(read, head, hidden.flatten(0, 1)[places], keys.flatten()[places])

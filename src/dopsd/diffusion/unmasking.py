@@ -2,17 +2,14 @@
 
 from typing import Literal
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dopsd.diffusion.confidence import margin, negative_entropy, probability_of, sample
-from dopsd.diffusion.noise import derive, gumbel, uniform
+from dopsd.diffusion.confidence import log_odds_of, margin, negative_entropy, sample
+from dopsd.diffusion.noise import Purpose, coarse_gumbel, derive, uniform
 
 Remasking = Literal["low_confidence", "entropy", "margin", "random"]
 NoiseDtype = Literal["float64", "bfloat16"]
-
-_TOKEN_NOISE, _POSITION_NOISE = 1, 2
 
 
 def propose(
@@ -22,15 +19,18 @@ def propose(
     temperature: float,
     noise_dtype: NoiseDtype,
 ) -> Int[Tensor, "*shape"]:
-    """The token each position would take: the most likely one, or a sample (bfloat16: by coarse Gumbel noise)."""
+    """The token each position would take: the most likely one, or a sample.
+
+    bfloat16 does what the released code does: argmax of exp(l) / (-log u)^T with logits l and uniform numbers u in
+    bfloat16. No noise is above 5.54, so what is much less likely than the best is never drawn.
+    """
     if temperature == 0:
         return logits.argmax(-1)
-    keys = derive(keys, _TOKEN_NOISE)
+    keys = derive(keys, Purpose.TOKEN)
     if noise_dtype == "float64":
         return sample(logits, temperature, uniform(keys))
-    vocabulary = torch.arange(logits.shape[-1], device=logits.device)
-    noise = gumbel(derive(keys[..., None], vocabulary)).bfloat16()
-    return (logits.bfloat16() + temperature * noise).argmax(-1)
+    noise = coarse_gumbel(keys, logits.shape[-1])
+    return noise.mul_(temperature).add_(logits.bfloat16()).argmax(-1)
 
 
 def score(
@@ -39,13 +39,13 @@ def score(
     keys: Int[Tensor, "*shape"],
     remasking: Remasking,
 ) -> Float[Tensor, "*shape"]:
-    """What puts positions in order: the proposed token's probability, the whole distribution, or chance."""
+    """What puts positions in order: the proposed token's probability (as log-odds), the distribution, or chance."""
     match remasking:
         case "low_confidence":
-            return probability_of(logits, proposal)
+            return log_odds_of(logits, proposal)
         case "entropy":
             return negative_entropy(logits)
         case "margin":
             return margin(logits)
         case "random":
-            return uniform(derive(keys, _POSITION_NOISE))
+            return uniform(derive(keys, Purpose.POSITION))

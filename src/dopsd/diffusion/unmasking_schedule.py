@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dopsd.diffusion.choose import choose
+from dopsd.diffusion.confidence import log_odds
 from dopsd.diffusion.decoding import CanvasRows
 from dopsd.diffusion.trajectory import NEVER
 
@@ -84,7 +85,10 @@ class FixedCounts(UnmaskingSchedule):
 
 @dataclass(frozen=True, kw_only=True)
 class SureEnough(UnmaskingSchedule):
-    """A step unmasks every position that is at least so sure, and the surest one in any case (Fast-dLLM)."""
+    """A step unmasks every position that is at least so sure, and the surest one in any case (Fast-dLLM).
+
+    `threshold` is a probability (or a difference of two); sureness is in log-odds.
+    """
 
     threshold: float
     block_length: int
@@ -102,7 +106,7 @@ class SureEnough(UnmaskingSchedule):
     ) -> Bool[Tensor, "B K"]:
         """Those over the threshold, and the surest."""
         surest = choose(sureness, among=is_open, count=torch.ones_like(step))
-        return surest | (is_open & (sureness >= self.threshold))
+        return surest | (is_open & (sureness >= log_odds(self.threshold)))
 
     def is_complete(self, rows: CanvasRows) -> Bool[Tensor, "B"]:
         """Nothing is masked."""

@@ -4,9 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dopsd.diffusion.noise import derive, uniform
-
-_SAMPLE_NOISE = 4
+from dopsd.diffusion.noise import Purpose, derive, uniform
 
 
 def times_counted(rollout: Int[Tensor, "S"], keys: Int[Tensor, "S"], number: int) -> Float[Tensor, "S"]:
@@ -19,7 +17,7 @@ def times_counted(rollout: Int[Tensor, "S"], keys: Int[Tensor, "S"], number: int
     _, trajectory, size = rollout.unique_consecutive(return_inverse=True, return_counts=True)
     place = torch.arange(len(rollout), device=rollout.device) - (size.cumsum(0) - size)[trajectory]
     distance = size[trajectory].double() / number
-    start = uniform(derive(keys, _SAMPLE_NOISE))
+    start = uniform(derive(keys, Purpose.STATE_SAMPLE))
     points_before = (place / distance - start).ceil()
     points_up_to = ((place + 1) / distance - start).ceil()
     return torch.where(distance <= 1, 1.0, (points_up_to - points_before) * distance).float()

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dopsd.diffusion.confidence import ConfidenceMeasure, confidence
+from dopsd.diffusion.confidence import ConfidenceMeasure, confidence, forbid
 from dopsd.diffusion.denoiser import Denoiser
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.readout import Head, in_chunks
@@ -28,15 +28,29 @@ class Targets:
 
     @classmethod
     def of(
-        cls, teacher: Denoiser, states: VisitedStates, view: TeacherView, supervision: Supervision
+        cls,
+        teacher: Denoiser,
+        states: VisitedStates,
+        view: TeacherView,
+        supervision: Supervision,
+        *,
+        mask_id: int,
     ) -> "Targets":
-        """Reads the teacher at all candidates and keeps what is supervised."""
+        """Reads the teacher at all candidates and keeps what is supervised.
+
+        [MASK], which nobody writes, has no part in the probabilities that rank; raw logits are as the released code's.
+        """
         candidates = supervision.candidates(states)
         rows = torch.arange(len(states), device=candidates.device)[:, None]
 
         def select(hidden: Float[Tensor, "S C D"], head: Head) -> Targets:
             def ranks(measure: ConfidenceMeasure) -> Float[Tensor, "S C"]:
-                [ranked] = in_chunks(lambda logits: [confidence(logits, measure)], head, hidden.flatten(0, 1))
+                def read(logits: Float[Tensor, "N V"]) -> list[Tensor]:
+                    return [
+                        confidence(forbid(logits, mask_id) if measure == "probability" else logits, measure)
+                    ]
+
+                [ranked] = in_chunks(read, head, hidden.flatten(0, 1))
                 return ranked.view_as(candidates)
 
             chosen, is_real = supervision.select(states, view.revealed, candidates, ranks)

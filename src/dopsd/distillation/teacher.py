@@ -10,12 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd.diffusion.choose import choose
-from dopsd.diffusion.noise import derive, uniform
+from dopsd.diffusion.noise import Purpose, derive, uniform
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import VisitedStates
 from dopsd.setting import setting
-
-_REVEAL_NOISE = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +56,7 @@ class SuffixTeacher(Teacher):
         columns = torch.arange(states.canvas.shape[1], device=keys.device)
         step_keys = derive(derive(keys, states.step)[:, None], columns)
         revealed = choose(
-            uniform(derive(step_keys, _REVEAL_NOISE)), among=among, count=self.reveal_count(states)
+            uniform(derive(step_keys, Purpose.REVEAL)), among=among, count=self.reveal_count(states)
         )
         return TeacherView(
             prompts=prompts, canvas=states.finished.where(revealed, states.canvas), revealed=revealed

@@ -2,8 +2,7 @@
 
 import logging
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,24 +13,33 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from dopsd import ranks
-from dopsd.config.errors import UserError
+from dopsd.config.errors import EscapingError, UserError
 from dopsd.config.of_a_probe import probed
+from dopsd.config.paths import SWEEP, literal, quoted, resume_command
 from dopsd.config.rows import rows_of
-from dopsd.config.saved import planned, typed_overrides
+from dopsd.config.saved import CONFIG, planned, typed_overrides
 from dopsd.entry.composing import explain, refuse_unknown_appended
+from dopsd.entry.sweep import write_jobs
+from dopsd.files import WritingError, missing_directories
 
 if TYPE_CHECKING:
     from dopsd.job import Hardware
 
 _made_by_this_command: list[Path] = []
+_sweep: list[
+    tuple[Path, list[tuple[str, list[str]]]]
+] = []  # its directory; directory and overrides of its jobs
 
 
 class BeforeAnything(Callback):
     """Checks the job, or each job of a sweep, and its output directory."""
+
+    _jobs: Sequence[Sequence[str]] = ()  # the overrides of each job of a sweep
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """One job; a resumed one goes on in its own directory."""
@@ -39,7 +47,7 @@ class BeforeAnything(Callback):
             hardware = _check(config, kwargs["config_name"])
             if config.resume is not None:
                 with read_write(config.hydra):
-                    config.hydra.run.dir = config.resume
+                    config.hydra.run.dir = literal(config.resume)
             _agree_on_directory(hardware, config, "hydra.run.dir")
             _claim(config, "hydra.run.dir")
 
@@ -49,50 +57,88 @@ class BeforeAnything(Callback):
             if config.resume is not None:
                 raise UserError(f"resume={config.resume}: a run is resumed alone, without --multirun")
             is_here = str(config.hydra.launcher._target_).endswith(".BasicLauncher")
+            _name_jobs_by_what_differs(config)
+            jobs = []
             for overrides in _jobs(config):
-                job = compose(kwargs["config_name"], overrides, return_hydra_config=True)
+                given = [*overrides, *config.hydra.overrides.hydra]
+                job = compose(kwargs["config_name"], given, return_hydra_config=True)
                 hardware = _check(job, kwargs["config_name"], is_here=is_here)
                 _agree_on_directory(hardware, config, "hydra.sweep.dir")
-            _name_jobs_by_what_differs(config)
+                jobs.append((str(job.hydra.sweep.subdir), overrides))
             _claim(config, "hydra.sweep.dir")
+            self._jobs = [overrides for _, overrides in jobs]
+            if kwargs["config_name"] == "train" and jobs:
+                _leave_list(Path(config.hydra.sweep.dir), jobs)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Notes the directory of a job in a sweep."""
-        _made_by_this_command.insert(0, Path(config.hydra.runtime.output_dir))
+        """Notes the directory of a job in a sweep, and says which job it is."""
+        if config.hydra.mode == RunMode.MULTIRUN:
+            _made_by_this_command.insert(0, Path(config.hydra.runtime.output_dir))
+            if ranks.is_first():
+                sys.stderr.write(f"\n{_header(config, self._jobs)}\n")
+
+
+def interrupted() -> str:
+    """What is said after Ctrl-C between the runs of a sweep, or before the first."""
+    return f"interrupted; go on with: {resume_command(_sweep[0][0])}" if _sweep else "interrupted"
+
+
+def leave_sweep_table() -> None:
+    """One table over the jobs of a sweep, where the command was one and a job has begun, however it ended."""
+    for directory, jobs in _sweep:
+        if ranks.is_first() and any((directory / name / CONFIG).exists() for name, _ in jobs):
+            from dopsd.job.sweep import leave_sweep_table  # noqa: PLC0415
+
+            leave_sweep_table(directory, jobs)
+    _sweep.clear()
 
 
 def remove_what_is_empty() -> None:
-    """Removes the directories that this command made and left empty (but for Hydra's note on the sweep)."""
+    """Removes the directories that this command made and left empty (but for the notes on a sweep)."""
     for directory in _made_by_this_command:
         with suppress(OSError):
-            if [file.name for file in directory.iterdir()] == ["multirun.yaml"]:
-                (directory / "multirun.yaml").unlink()
-            directory.rmdir()
+            there = [file.name for file in directory.iterdir()]
+            if {"multirun.yaml", SWEEP}.issuperset(there):
+                for name in there:
+                    (directory / name).unlink()
+                directory.rmdir()
 
 
 @contextmanager
 def _explained(config_name: str) -> Iterator[None]:
-    """Hydra turns a callback's exceptions into warnings; a UserError gets through."""
+    """Hydra turns a callback's exceptions into warnings; what is no Exception gets through."""
     logging.disable(logging.WARNING)  # the job itself warns of the same
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, sys.argv[1:], config_name)) from error
+    except Exception as error:
+        raise EscapingError(error) from error
     finally:
         logging.disable(logging.NOTSET)
 
 
 def _check(config: DictConfig, config_name: str, *, is_here: bool = True) -> "Hardware | None":
-    from dopsd.job import Plan, Selection, prepare_probe  # noqa: PLC0415  (heavy; --help and a misspelt key need none)
+    from dopsd.job import (  # noqa: PLC0415  (heavy; --help and a misspelt key need none)
+        Plan,
+        ReportOptions,
+        Selection,
+        check_resume_point,
+        prepare_probe,
+    )
 
     refuse_unknown_appended(config, typed_overrides(config.hydra), config_name)
+    if ".." in Path(str(config.name)).parts:
+        raise UserError(f"name={config.name}: must be a text without ..")
     match config_name:
         case "evaluate":
+            ReportOptions.of(config)
             asked = list(rows_of(config, config.hydra).values())
         case "probe":
             asked = [probed(config, config.hydra)]
         case _:
             asked = [planned(config, config.hydra)]
+            check_resume_point(asked[0])
     plans = [Plan.of(each, is_here=is_here) for each in asked]
     if config_name == "probe":
         prepare_probe(asked[0], plans[0], Selection.of(asked[0]))
@@ -106,15 +152,30 @@ def _agree_on_directory(hardware: "Hardware | None", config: DictConfig, key: st
     hardware.join()
     directory = ranks.of_first(str(OmegaConf.select(config, key)))
     with read_write(config.hydra):
-        OmegaConf.update(config, key, directory)
-        config.hydra.overrides.hydra.append(f"{key}='{directory}'")
+        OmegaConf.update(config, key, literal(directory))
+        config.hydra.overrides.hydra.append(f"{key}={quoted(literal(directory))}")
+
+
+def _header(config: DictConfig, jobs: Sequence[Sequence[str]]) -> str:
+    from dopsd.job.sweep import common_overrides  # noqa: PLC0415
+
+    typed, common = typed_overrides(config.hydra), common_overrides(jobs)
+    which = f"job {config.hydra.job.num + 1}" + (f" of {len(jobs)}" if jobs else "")
+    differing = " ".join(override for override in typed if override not in common)
+    return f"{which}: {differing} ({config.hydra.runtime.output_dir})"
 
 
 def _jobs(config: DictConfig) -> Iterator[list[str]]:
     """The overrides of each job of Hydra's own sweeper; other sweepers choose as they go."""
     if not str(config.hydra.sweeper._target_).endswith(".BasicSweeper"):
         return
-    for batch in BasicSweeper.split_arguments(_parsed(config), max_batch_size=None):
+    try:
+        batches = BasicSweeper.split_arguments(_parsed(config), max_batch_size=None)
+    except ValueError as error:
+        raise UserError(f"--multirun: {error}") from error
+    if not any(batches):
+        raise UserError("--multirun: there is nothing in " + " ".join(_swept(config)))
+    for batch in batches:
         yield from batch
 
 
@@ -128,6 +189,10 @@ def _name_jobs_by_what_differs(config: DictConfig) -> None:
         config.hydra.overrides.hydra.append(f"hydra.job.config.override_dirname.exclude_keys=[{excluded}]")
 
 
+def _swept(config: DictConfig) -> list[str]:
+    return [str(override.input_line) for override in _parsed(config) if override.is_sweep_override()]
+
+
 def _parsed(config: DictConfig) -> list[Override]:
     fixed = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     return OverridesParser.create().parse_overrides([*fixed, *typed_overrides(config.hydra)])
@@ -138,10 +203,19 @@ def _claim(config: DictConfig, key: str) -> None:
     if not ranks.is_first():
         return
     directory = Path(OmegaConf.select(config, key)).absolute()
-    new = [path for path in (directory, *directory.parents) if not path.exists()]
-    existing = directory if not new else new[-1].parent
     try:
-        Path(tempfile.mkdtemp(dir=existing)).rmdir()
-    except OSError as error:
-        raise UserError(f"{key}={directory}: must be a writable directory ({error.strerror})") from error
-    _made_by_this_command[:] = new
+        _made_by_this_command[:] = missing_directories(directory)
+    except WritingError as error:
+        raise UserError(f"{key}={directory}: {error}") from error
+
+
+def _leave_list(sweep: Path, jobs: list[tuple[str, list[str]]]) -> None:
+    """Writes the jobs into the sweep's directory."""
+    if not ranks.is_first():
+        return
+    sweep.mkdir(parents=True, exist_ok=True)
+    try:
+        write_jobs(sweep, jobs)
+    except WritingError as error:
+        raise UserError(str(error)) from error
+    _sweep[:] = [(sweep, jobs)]

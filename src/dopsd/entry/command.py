@@ -1,24 +1,29 @@
-"""Runs a Hydra entry so that every mistake of the user ends in one line on stderr and exit code 2."""
+"""Runs a Hydra entry so that every mistake of the user ends in one line on stderr and exit code 2.
+
+What is slow is imported inside, so that Ctrl-C is heard from the first moment.
+"""
 
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
+from dopsd.config.errors import EXIT_CODE, ElsewhereError, EscapingError, Interruption, UserError
 
-from dopsd.config.errors import EXIT_CODE, ElsewhereError, Interruption, UserError
-from dopsd.entry import before
-from dopsd.entry.composing import explain, refuse_what_hydra_cannot_explain
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+    from omegaconf import DictConfig
 
-_INTERRUPTED = 128 + signal.SIGINT
+    Job = Callable[[DictConfig, HydraConf], None]
+
+_INTERRUPTED, _BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 _is_here = False  # whether `command` is what runs in this process
 
 
-def command(entry: Callable[[], None], config_name: str) -> None:
-    """Runs `entry`, a function decorated with hydra.main; exits with 2 for a mistake, with 130 for Ctrl-C.
+def command(job: "Job", entry: str) -> None:
+    """Runs a job with the config of this name; exits with 2 for a mistake, with 130 for Ctrl-C.
 
     With HYDRA_FULL_ERROR=1 in the environment errors keep their tracebacks.
     """
@@ -27,16 +32,28 @@ def command(entry: Callable[[], None], config_name: str) -> None:
     wants_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         with _hydra_raises():
-            refuse_what_hydra_cannot_explain(sys.argv[1:])
-            entry()
-    except (UserError, ElsewhereError, HydraException, OmegaConfBaseException) as error:
-        before.remove_what_is_empty()
-        if wants_tracebacks:
-            raise
-        _exit(explain(error, sys.argv[1:], config_name), EXIT_CODE)
+            _run(job, entry)
+        sys.stdout.flush()
+    except EscapingError as escaping:
+        _tidy()
+        raise escaping.error from None
     except KeyboardInterrupt as interrupt:
-        before.remove_what_is_empty()
-        _exit(interrupt.message if isinstance(interrupt, Interruption) else "interrupted", _INTERRUPTED)
+        _tidy()
+        _exit(interrupt.message if isinstance(interrupt, Interruption) else _interrupted(), _INTERRUPTED)
+    except BrokenPipeError:  # `--help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_BROKEN_PIPE)
+    except (Exception, UserError) as error:
+        _tidy()
+        # a job's own errors have escaped: what is left is Hydra's, some of it plain ValueErrors and OSErrors
+        if wants_tracebacks or not isinstance(error, (*_of_the_user(), ValueError, OSError)):
+            raise
+        from dopsd.entry.composing import explain  # noqa: PLC0415
+
+        _exit(explain(error, sys.argv[1:], entry), EXIT_CODE)
+    finally:
+        if before := sys.modules.get("dopsd.entry.before"):
+            before.leave_sweep_table()
 
 
 @contextmanager
@@ -48,6 +65,48 @@ def carried_back() -> Iterator[None]:
         if _is_here:
             raise
         raise ElsewhereError(error.message) from None
+
+
+def _run(job: "Job", entry: str) -> None:
+    import hydra  # noqa: PLC0415
+    from hydra.core.hydra_config import HydraConfig  # noqa: PLC0415
+
+    from dopsd.entry.arguments import read_arguments  # noqa: PLC0415
+    from dopsd.entry.composing import CONF, explain  # noqa: PLC0415
+    from dopsd.entry.sweep import commands_of  # noqa: PLC0415
+
+    def task(config: Any) -> None:
+        with carried_back():
+            try:
+                job(config, HydraConfig.get())
+            except Exception as error:
+                if not _is_here:
+                    raise
+                if isinstance(error, _of_the_user()):  # Hydra would add a line of its own
+                    raise UserError(explain(error, sys.argv[1:], entry)) from error
+                raise EscapingError(error) from error
+
+    for arguments in commands_of(read_arguments(sys.argv[1:], entry), entry):
+        sys.argv[1:] = arguments
+        hydra.main(version_base="1.3", config_path=CONF, config_name=entry)(task)()
+
+
+def _of_the_user() -> tuple[type[BaseException], ...]:
+    """What a mistake in the config raises."""
+    from hydra.errors import HydraException  # noqa: PLC0415
+    from omegaconf.errors import OmegaConfBaseException  # noqa: PLC0415
+
+    return UserError, ElsewhereError, HydraException, OmegaConfBaseException
+
+
+def _tidy() -> None:
+    if before := sys.modules.get("dopsd.entry.before"):
+        before.remove_what_is_empty()
+
+
+def _interrupted() -> str:
+    before = sys.modules.get("dopsd.entry.before")
+    return before.interrupted() if before else "interrupted"
 
 
 @contextmanager

@@ -8,8 +8,6 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
 from dopsd.config.errors import Interruption, UserError
 
 CONFIG, MISTAKE, INTERRUPTION, FAILURE = "config.yaml", "mistake", "interruption", "failure"
@@ -19,6 +17,8 @@ def main(name: str, directory: Path, notes: Path) -> int:
     """Calls `dopsd.NAME.NAME` with the config in NOTES; how it failed is noted there, by the first rank that does."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
+        from omegaconf import DictConfig, OmegaConf  # noqa: PLC0415  (Ctrl-C during an import is noted, too)
+
         config = OmegaConf.load(notes / CONFIG)
         assert isinstance(config, DictConfig)
         from dopsd.job import memory_explained  # noqa: PLC0415  (what fails to import is noted, too)

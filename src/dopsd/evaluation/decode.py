@@ -1,7 +1,7 @@
 """Decode examples in batches and grade the answers; the result does not depend on the batch size."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -14,26 +14,33 @@ from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.sampler import BlockSampler, Denoiser
 from dopsd.evaluation.interval import Interval
+from dopsd.evaluation.scores import Scores
 from dopsd.task import Example, Task, VerdictWord
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One decoded and graded answer; `answer` has its tokens before the first end token."""
+    """One decoded and graded answer: its text, what the grader read in it (`extracted`), and its verdict.
+
+    `answer` has its tokens before the first end token; `accepted` says whether training would learn from it.
+    """
 
     id: str
     prompt: str
+    gold: str
     response: str
+    extracted: str | None
     verdict: VerdictWord
+    accepted: bool
     score: float
-    extras: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float]
     answer: Sequence[int]
     forwards: int
     attempt: int = 0
 
     @property
     def correct(self) -> bool:
-        """Whether it counts in the accuracy."""
+        """Whether it is right as a whole."""
         return self.verdict == "correct"
 
     @property
@@ -42,18 +49,25 @@ class Sample:
         return len(self.answer)
 
     def as_dict(self) -> dict[str, Any]:
-        """The answer in samples.jsonl: its text, and how many tokens it has."""
+        """The answer in a file of samples: its text, and how many tokens it has."""
         return {key: getattr(self, key) for key in _WRITTEN}
 
 
-_WRITTEN = ("id", "prompt", "response", "verdict", "score", "extras", "tokens", "forwards", "attempt")
+_WRITTEN = (
+    *("id", "prompt", "gold", "response", "extracted", "verdict", "accepted", "score", "metrics", "tokens"),
+    *("forwards", "attempt"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """All answers of one evaluation, in the order of the examples, those to one example side by side."""
+    """All answers of one evaluation, in the order of the examples, those to one example side by side.
+
+    `metric` is what is reported of them.
+    """
 
     samples: list[Sample]
+    metric: str
 
     @property
     def problems(self) -> dict[str, list[bool]]:
@@ -64,14 +78,14 @@ class Evaluation:
         return found
 
     @property
-    def shares(self) -> dict[str, float]:
-        """The share of correct samples of each example, by its id."""
-        return {identity: sum(right) / len(right) for identity, right in self.problems.items()}
+    def scores(self) -> Scores:
+        """What the answers reached by each metric; raises ValueError where there are none."""
+        return Scores.of(self.metric, ((sample.id, sample.metrics) for sample in self.samples))
 
     @property
     def accuracy(self) -> Interval:
-        """Share of correct answers with its interval; of n examples, however many samples each has."""
-        return Interval.of_problems(list(self.shares.values()))
+        """The reported metric with its interval; of n examples, however many samples each has."""
+        return self.scores.accuracy
 
 
 def evaluate(
@@ -94,7 +108,7 @@ def evaluate(
     hears how many were done. No examples (a rank's part of very few) make an empty evaluation.
     """
     if not examples:
-        return Evaluation(samples=[])
+        return Evaluation(samples=[], metric=task.metric)
     encoded = [chat.encode_prompt(example.prompt) for example in examples]
     places = [(i, attempt) for i in range(len(examples)) for attempt in range(attempts)]
     by_length = sorted(places, key=lambda place: len(encoded[place[0]]))
@@ -114,7 +128,7 @@ def evaluate(
         (i, attempt): _graded(task, examples[i], answer, response, forwards, attempt=attempt)
         for (i, attempt), answer, response, forwards in decoded
     }
-    return Evaluation(samples=[samples[place] for place in places])
+    return Evaluation(samples=[samples[place] for place in places], metric=task.metric)
 
 
 def keys_of(
@@ -132,10 +146,13 @@ def _graded(
     return Sample(
         id=example.id,
         prompt=example.prompt,
+        gold=str(example.gold),
         response=response,
+        extracted=verdict.answer,
         verdict=verdict.word,
+        accepted=verdict.accepted,
         score=verdict.score,
-        extras=verdict.extra,
+        metrics=verdict.metrics,
         answer=answer,
         forwards=forwards,
         attempt=attempt,

@@ -50,20 +50,22 @@ class Grades:
     def disagreements(self) -> list[GenerationVerdicts]:
         """The rows that one grader accepts and the other does not (for Sudoku: solved or not)."""
         return [
-            graded for graded in self.readable if len({is_right(v) for v in graded.verdicts.values()}) > 1
+            graded
+            for graded in self.readable
+            if len({verdict.correct for verdict in graded.verdicts.values()}) > 1
         ]
 
     def accuracy(self, grader: GraderName) -> Interval:
         """What this grader reports: the field's Sudoku figure is about cells, all others about answers."""
         if self.task == "sudoku" and grader == "field":
             return self.cells(grader)
-        right = sum(is_right(graded.verdicts[grader]) for graded in self.readable)
+        right = sum(graded.verdicts[grader].correct for graded in self.readable)
         return Interval.of(right, len(self.rows if grader == "field" else self.readable))
 
     def cells(self, grader: GraderName) -> Interval:
         """Sudoku: the share of all blanks that are filled right."""
         blanks = [len(graded.gold.blanks) for graded in self.readable]
-        shares = [graded.verdicts[grader].extra["cells"] for graded in self.readable]
+        shares = [graded.verdicts[grader].metrics["cells"] for graded in self.readable]
         return Interval.of(
             sum(round(n * share) for n, share in zip(blanks, shares, strict=True)), sum(blanks)
         )
@@ -145,8 +147,3 @@ def _graded(task: str, row: Record, golds: Mapping[str, Any] | None) -> Generati
         grader: graders.verdict(grader, gold, response_of(row)) for grader in GRADER_NAMES
     }
     return GenerationVerdicts(row=row, gold=gold, verdicts=verdicts)
-
-
-def is_right(verdict: Verdict) -> bool:
-    """Whether a response is right as a whole, where its score may be a share."""
-    return verdict.extra.get("exact", verdict.score) == 1

@@ -3,20 +3,27 @@
 import logging
 import warnings
 
+from transformers.utils import logging as transformers_logging
+
 from dopsd.job.curve import draw_curve
 from dopsd.job.display import Display
 from dopsd.job.evaluating import EvaluationPlan, RowEvaluator
 from dopsd.job.examiner import Examiner
 from dopsd.job.fitting import TrainingResult, fit
 from dopsd.job.hardware import Hardware
+from dopsd.job.loggers import log_results, opened_logger
 from dopsd.job.plan import Plan
 from dopsd.job.probing import circumstances, prepare_probe, run_probe
 from dopsd.job.reporting import ReportOptions, compare, leave_report
+from dopsd.job.resuming import check_resume_point
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.selection import Selection
+from dopsd.job.shared_base import shared_base
 from dopsd.job.short_of_memory import memory_explained
+from dopsd.job.start_block import start_block
 from dopsd.job.student import Student
-from dopsd.job.summary import WeightsAccuracy, summarise, test_weights, title_of, versions
+from dopsd.job.summary import TestResult, summarise, test_weights, title_of, versions
+from dopsd.job.table import show_table
 
 __all__ = [
     "Display",
@@ -29,22 +36,29 @@ __all__ = [
     "RunDirectory",
     "Selection",
     "Student",
+    "TestResult",
     "TrainingResult",
-    "WeightsAccuracy",
+    "check_resume_point",
     "circumstances",
     "compare",
     "draw_curve",
     "fit",
     "leave_report",
+    "log_results",
     "memory_explained",
+    "opened_logger",
     "prepare_probe",
     "run_probe",
+    "shared_base",
+    "show_table",
+    "start_block",
     "summarise",
     "test_weights",
     "title_of",
     "versions",
 ]
 
+transformers_logging.disable_progress_bar()  # "Loading weights" is over before it can be read
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notes on hardware and tips
 for message in (
     ".*does not have many workers.*",  # a step costs seconds, its prompts nothing

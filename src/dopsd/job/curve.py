@@ -1,6 +1,7 @@
-"""curve.png: held-out accuracy with its 95 % band, and the loss, over training steps."""
+"""curve.png: dev accuracy over training steps, the test accuracies beside it, and what the training did below."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,68 +10,100 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from dopsd import ranks
 from dopsd.callbacks.dev_evaluation import DevAccuracy
 from dopsd.evaluation.interval import Interval
-from dopsd.figure import entitle, plain
+from dopsd.figure import plain
+from dopsd.files import written_whole
 from dopsd.job.metrics_file import read_metrics
 from dopsd.job.run_directory import RunDirectory
 
-_ACCURACY, _LOSS, _QUIET = "#1f5fa8", "#8a5a00", "#777777"
+_DEV, _TEST, _BELOW = "#1f5fa8", "#b3501e", "#555555"
+_PANELS = (("train/loss", "loss"), ("rollout/accepted", "accepted"), ("rollout/length", "answer\nlength"))
 
 
-def draw_curve(run: RunDirectory, *, title: str, history: Sequence[DevAccuracy], base: Interval) -> None:
-    """Dev accuracy above, the loss of metrics.csv below."""
+def draw_curve(
+    run: RunDirectory, *, title: str, history: Sequence[DevAccuracy], test: Mapping[str, Interval]
+) -> None:
+    """Dev and test accuracy above; below, what of loss, accepted share and answer length stands in metrics.csv."""
     if not ranks.is_first():
         return
-    figure = Figure(figsize=(7, 5.2), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
-    _draw_accuracy(above, history, base)
-    _draw_loss(below, read_metrics(run.metrics))
-    entitle(above, title)
-    below.set_xlabel("training step")
-    below.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    plain(above, below)
-    figure.align_ylabels()
-    figure.savefig(run.curve, dpi=150, format="png")
+    rows = read_metrics(run.metrics)
+    panels = [panel for panel in _PANELS if any(panel[0] in row for row in rows)]
+    title = fill(title, 95, break_on_hyphens=False).replace("$", r"\$")  # all of it, and no formula
+    height = 3.8 + 1.1 * len(panels) + 0.17 * title.count("\n")
+    figure = Figure(figsize=(8, height), layout="constrained")
+    grid = figure.add_gridspec(1 + len(panels), 2, width_ratios=[4, 1], height_ratios=[3] + [1] * len(panels))
+    above = figure.add_subplot(grid[0, 0])
+    beside = figure.add_subplot(grid[0, 1], sharey=above)
+    below = [figure.add_subplot(grid[i, 0], sharex=above) for i in range(1, 1 + len(panels))]
+    _draw_dev(above, history)
+    _draw_test(beside, test)
+    for axes, (name, label) in zip(below, panels, strict=True):
+        _draw_metric(axes, rows, name, label)
+    for axes in (above, *below[:-1]) if below else ():
+        axes.tick_params(labelbottom=False)
+    lowest = (above, *below)[-1]
+    lowest.set_xlabel("training step")
+    lowest.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    plain(above, beside, *below)
+    figure.align_ylabels([above, *below])
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    with written_whole(run.curve) as part:
+        figure.savefig(part, dpi=150, format="png")
 
 
-def _draw_accuracy(axes: Axes, history: Sequence[DevAccuracy], base: Interval) -> None:
-    steps = [checked.step for checked in history]
+def _draw_dev(axes: Axes, history: Sequence[DevAccuracy]) -> None:
+    steps = [checked.training_step for checked in history]
     accuracies = [checked.accuracy for checked in history]
-    axes.fill_between(
-        steps,
-        [a.low for a in accuracies],
-        [a.high for a in accuracies],
-        color=_ACCURACY,
-        alpha=0.18,
-        linewidth=0,
-    )
-    axes.plot(steps, [a.accuracy for a in accuracies], color=_ACCURACY, marker="o", markersize=4)
-    best = max(history, key=lambda checked: (checked.accuracy.accuracy, -checked.step))
-    axes.annotate(
-        f"{100 * best.accuracy.accuracy:.1f} %",
-        (best.step, best.accuracy.accuracy),
-        xytext=(0, 7),
-        textcoords="offset points",
-        ha="center",
-        color=_ACCURACY,
-    )
-    axes.axhline(base.accuracy, color=_QUIET, linewidth=1, linestyle=(0, (4, 3)))
-    axes.annotate(
-        "base (test)",
-        (1, base.accuracy),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, -4),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        color=_QUIET,
-        fontsize=9,
-    )
-    axes.set_ylabel(f"dev accuracy, 95 % band\n(n = {accuracies[0].n})")
+    low, high = [a.low for a in accuracies], [a.high for a in accuracies]
+    axes.fill_between(steps, low, high, color=_DEV, alpha=0.18, linewidth=0)
+    axes.plot(steps, [a.accuracy for a in accuracies], color=_DEV, marker="o", markersize=4)
+    best = max(history, key=lambda checked: (checked.accuracy.accuracy, -checked.training_step))
+    for checked in {history[0].training_step: history[0], best.training_step: best}.values():
+        axes.annotate(
+            f"{100 * checked.accuracy.accuracy:.1f} %",
+            (checked.training_step, checked.accuracy.accuracy),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            color=_DEV,
+            fontsize=9,
+        )
+    reported, *others = history[0].metrics
+    for name in others:
+        values = [checked.metrics[name].accuracy for checked in history]
+        axes.plot(steps, values, color=_BELOW, linewidth=1, label=name)
+    if others:
+        axes.legend(frameon=False, fontsize=9, loc="upper left")
+    named = "accuracy" if reported == "correct" else reported
+    axes.set_ylabel(f"{named} on dev\n(n = {accuracies[0].n}, 95 % band)")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.margins(y=0.15)
 
 
-def _draw_loss(axes: Axes, rows: Sequence[dict[str, float]]) -> None:
-    points = [(row["step"], row["train/loss"]) for row in rows if "train/loss" in row]
-    axes.plot([step for step, _ in points], [loss for _, loss in points], color=_LOSS, linewidth=1.2)
-    axes.set_ylabel("loss")
+def _draw_test(axes: Axes, test: Mapping[str, Interval]) -> None:
+    for place, interval in enumerate(test.values()):
+        share = interval.accuracy
+        axes.errorbar(
+            place,
+            share,
+            yerr=[[share - interval.low], [interval.high - share]],
+            color=_TEST,
+            marker="s",
+            markersize=4,
+            capsize=3,
+        )
+    labels = [f"{name}\n{100 * interval.accuracy:.1f}" for name, interval in test.items()]
+    axes.set_xticks(range(len(test)), labels, fontsize=9)
+    axes.set_xlim(-0.6, len(test) - 0.4)
+    axes.set_title(f"% on test\n(n = {next(iter(test.values())).n})", fontsize=9, color=_TEST)
+    axes.tick_params(labelleft=False)
+
+
+def _draw_metric(axes: Axes, rows: Sequence[dict[str, float]], name: str, label: str) -> None:
+    points = [(row["step"], row[name]) for row in rows if name in row]
+    axes.plot([step for step, _ in points], [value for _, value in points], color=_BELOW, linewidth=1.2)
+    if len(points) == 1:
+        axes.plot(*points[0], color=_BELOW, marker="o", markersize=4)
+    axes.set_ylabel(label)
+    if name == "rollout/accepted":
+        axes.set_ylim(-0.05, 1.05)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

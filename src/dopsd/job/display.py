@@ -1,38 +1,51 @@
-"""What a user sees: progress bars with the time left, lines that stay, and the result at the end."""
+"""What a user sees while a job runs: progress bars with the time left, and lines that stay."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from dopsd import ranks
-from dopsd.evaluation.interval import Interval
 
 
 class Display:
-    """Bars and lines on stderr (bars only on a terminal), the result on stdout; the first rank speaks for all."""
+    """Bars and lines on stderr (bars only on a terminal); the first rank speaks for all.
 
-    def __init__(self) -> None:
+    Every line also goes to the file `log`, behind what stands there, with the time; so do warnings of the program.
+    """
+
+    def __init__(self, log: Path | None = None) -> None:
+        self._console = Console(stderr=True, highlight=False, emoji=False, quiet=not ranks.is_first())
+        self._has_bars = self._console.is_terminal and not self._console.is_dumb_terminal
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True, highlight=False, quiet=not ranks.is_first()),
+            console=self._console,
             transient=True,
+            disable=not self._has_bars,
         )
+        self._part: TaskID | None = None
+        file = log if ranks.is_first() else None
+        self._log = logging.NullHandler() if file is None else logging.FileHandler(file, encoding="utf-8")
+        self._log.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
 
     def __enter__(self) -> Self:
         self._progress.start()
+        logging.getLogger().addHandler(self._log)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._keep(f"ended by {kind.__name__}")
+        logging.getLogger().removeHandler(self._log)
+        self._log.close()
         self._progress.stop()
 
     @contextmanager
@@ -48,25 +61,25 @@ class Display:
         finally:
             self._progress.remove_task(bar)
 
+    def part(self, title: str, done: int, total: int) -> None:
+        """How far a part of the current work is, as a bar of its own until it is done."""
+        if self._part is None:
+            self._part = self._progress.add_task(f"  {title}", total=total, note="")
+        self._progress.update(self._part, description=f"  {title}", completed=done, total=total)
+        if done >= total:
+            self._progress.remove_task(self._part)
+            self._part = None
+
     def say(self, line: str) -> None:
         """A line that stays."""
-        self._progress.console.print(line, markup=False)
+        self._console.print(line, markup=False, soft_wrap=True)
+        self._keep(line)
 
-    def result(self, title: str, accuracies: Mapping[str, Interval], *, where: Path) -> None:
-        """Accuracies with their 95 % intervals, side by side, and where the files are."""
-        n = next(iter(accuracies.values())).n
-        row = [str(accuracy) for accuracy in accuracies.values()]
-        self.table(f"{title} (n = {n}, 95 % intervals)", list(accuracies), [row], where=where)
+    def note(self, line: str) -> None:
+        """A line for whoever has no bars: it stands in the log, and on stderr where that is no terminal with bars."""
+        if not self._has_bars:
+            self._console.print(line, markup=False, soft_wrap=True)
+        self._keep(line)
 
-    def table(
-        self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, where: Path
-    ) -> None:
-        """A table of texts, and where the files are."""
-        table = Table(title=title, title_justify="left")
-        for name in columns:
-            table.add_column(name)
-        for row in rows:
-            table.add_row(*map(Text, row))
-        console = Console(highlight=False, quiet=not ranks.is_first())
-        console.print(table)
-        console.print(f"files: {where}", markup=False, soft_wrap=True)
+    def _keep(self, line: str) -> None:
+        self._log.handle(logging.makeLogRecord({"msg": line}))

@@ -1,7 +1,7 @@
 """An evaluation from its configs to its rows; a network that several rows share is loaded once."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +13,7 @@ from dopsd.config.rows import EXACT, READ_BY_EVALUATION, exact_row_of
 from dopsd.config.saved import key_of, read_saved, written_out
 from dopsd.evaluation.decode import Evaluation
 from dopsd.evaluation.paired import PairedComparison
+from dopsd.evaluation.scores import Scores
 from dopsd.job.context import fitting_examples
 from dopsd.job.display import Display
 from dopsd.job.examiner import Examiner
@@ -21,6 +22,7 @@ from dopsd.job.reporting import reading
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.selection import SampleSelection
 from dopsd.job.student import Student
+from dopsd.report.answers import Answers
 from dopsd.report.manifest import fingerprint
 from dopsd.report.row import BatchEffect, Repetition, ReportRow
 from dopsd.task import Example
@@ -31,14 +33,14 @@ _NOT_SETTINGS = ("seed", "name", "paths", "hydra", "resume")  # of a training th
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationPlan:
-    """One row that is wanted, with the baseline's share of correct answers to each example."""
+    """One row that is wanted, with the answers of its baseline."""
 
     name: str
     config: DictConfig
     plan: Plan
     chosen: SampleSelection
     examples: Sequence[Example]
-    baseline: Mapping[str, float] | None
+    baseline: Answers | None
 
     @classmethod
     def of(cls, name: str, config: DictConfig) -> "EvaluationPlan":
@@ -52,26 +54,29 @@ class EvaluationPlan:
             examples=fitting_examples(plan, chosen.split),
             baseline=_baseline(config, name),
         )
-        asked.compared(dict.fromkeys((example.id for example in asked.examples), 0.0))
+        metric = plan.task.metric
+        asked.compared(Scores.of(metric, ((example.id, {metric: 0.0}) for example in asked.examples)))
         return asked
 
     @property
-    def title(self) -> str:
-        """Whose answers they are, and how they are approximated; the length has a column of its own."""
-        untold = ("", EXACT, f"gen_length={self.plan.evaluation_sampler.gen_length}")
-        whose = "/".join(part for part in self.name.split("/") if part not in untold)
-        return ", ".join([whose or self.chosen.title, *self._how])
+    def run(self) -> str:
+        """What tells the run from others; weights, length and decoding are told beside it."""
+        told = ("", self.chosen.weights, EXACT, f"gen_length={self.plan.evaluation_sampler.gen_length}")
+        return "/".join(part for part in self.name.split("/") if part not in told)
 
     @property
-    def _how(self) -> list[str]:
-        return ["exact"] if self.name.endswith(EXACT) else approximations(self.plan.evaluation_sampler)
+    def decoding(self) -> str:
+        """How answers are approximated, or that they are not where others are."""
+        return (
+            "exact" if self.name.endswith(EXACT) else ", ".join(approximations(self.plan.evaluation_sampler))
+        )
 
-    def compared(self, shares: Mapping[str, float]) -> PairedComparison | None:
-        """The baseline and these shares of correct answers; raises UserError unless the ids are the same."""
+    def compared(self, scores: Scores) -> PairedComparison | None:
+        """The baseline and these scores; raises UserError unless they are of the same examples and metric."""
         if self.baseline is None:
             return None
         try:
-            return PairedComparison.of(self.baseline, shares)
+            return self.baseline.scores.compared(scores)
         except ValueError as error:
             raise UserError(f"baseline={self.config.baseline}: {error}") from error
 
@@ -90,13 +95,18 @@ class RowEvaluator:
         student = self._with_weights(asked)
         examiner = Examiner(plan=asked.plan, display=self._display)
         started = time.perf_counter()
-        title = f"{asked.title}, {asked.chosen.split}, gen_length={asked.plan.evaluation_sampler.gen_length}"
+        whose = ", ".join(filter(None, (asked.run, asked.chosen.title, asked.decoding)))
+        title = f"{whose}, {asked.chosen.split}, gen_length={asked.plan.evaluation_sampler.gen_length}"
         evaluation = examiner(student, asked.chosen.split, title, samples=asked.chosen.samples)
         seconds = time.perf_counter() - started
-        run.write_samples(evaluation.samples)
+        weights, training_step = asked.chosen.whose, asked.chosen.training_step
+        run.write_samples(evaluation, weights=weights, training_step=training_step)
         row = ReportRow(
             name=asked.name,
-            title=asked.title,
+            run=asked.run,
+            weights=weights,
+            training_step=training_step,
+            decoding=asked.decoding,
             evaluation=evaluation,
             seconds=seconds,
             left_out=len(asked.plan.examples(asked.chosen.split)) - len(asked.examples),
@@ -105,7 +115,8 @@ class RowEvaluator:
             arms=asked.config.command.arms,
             settings=_settings(asked.config),
             repetition=_repetition(asked),
-            comparison=asked.compared(evaluation.shares),
+            baseline=asked.baseline,
+            comparison=asked.compared(evaluation.scores),
             batch_effect=_batch_effect(asked, examiner, student, evaluation, title),
             exact=self._evaluated.get(exact_row_of(asked.name)),
         )
@@ -137,15 +148,16 @@ def _network_of(plan: Plan) -> tuple:
     model = dict(plan.model.arguments)
     if model.get("init") != "random":
         model.pop("seed", None)
-    return model, None if plan.lora is None else plan.lora.arguments, plan.device
+    return model, None if plan.lora is None else plan.lora.arguments, plan.adapter, plan.device
 
 
-def _baseline(config: DictConfig, name: str) -> Mapping[str, float] | None:
-    """The baseline's row of this name, or else the only one it has."""
+def _baseline(config: DictConfig, name: str) -> Answers | None:
+    """The baseline's row of this name, or else the only one it has; of a run the same weights."""
     if config.baseline is None:
         return None
     directory = Path(str(config.baseline))
-    return reading("baseline", directory / name if (directory / name).is_dir() else directory)
+    named = directory / name if (directory / name).is_dir() else directory
+    return reading("baseline", named, config.weights)
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 
 import lightning as L
 from lightning.pytorch.loggers.logger import Logger
-from omegaconf import DictConfig, OmegaConf
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from dopsd.callbacks.dev_evaluation import DevAccuracy, DevEvaluation
+from dopsd.callbacks.learning_check import LearningCheck, LearningCounts
 from dopsd.callbacks.measures import Measures
 from dopsd.callbacks.resume_point import ResumePoint
 from dopsd.callbacks.training_bar import TrainingBar
-from dopsd.config.saved import written_out
+from dopsd.finite import NotFiniteError
 from dopsd.job.examiner import Examiner
-from dopsd.job.loggers import close
 from dopsd.job.metrics_file import MetricsFile
 from dopsd.job.plan import Plan
 from dopsd.job.run_directory import RunDirectory
@@ -32,6 +31,7 @@ class TrainingResult:
     history: Sequence[DevAccuracy]
     best_step: int
     measures: Measures
+    learning: LearningCounts
 
 
 def fit(
@@ -40,33 +40,38 @@ def fit(
     run: RunDirectory,
     examiner: Examiner,
     *,
-    config: DictConfig,
+    loggers: Sequence[Logger],
     started: float,
 ) -> TrainingResult:
     """Trains the student in place, from the run's resume point where it has one."""
     plan = student.plan
     settings = plan.settings
-    measures = Measures(started=started)
+    display = examiner.display
+    measures, learning = Measures(started=started), LearningCheck(display.say)
+    metrics_file = MetricsFile(run.metrics, seconds=lambda: measures.wall_s)
     resume_point = ResumePoint(run.resume_point, every=settings.eval_every, last=settings.max_steps)
-    with examiner.display.bar("training", settings.max_steps) as advance:
-        bar = TrainingBar(advance)
+    with display.bar("training", settings.max_steps) as advance:
+        bar = TrainingBar(advance, part=display.part, note=display.note)
         held_out = DevEvaluation(
             evaluate_dev=lambda: examiner(student, "dev", f"dev, step {bar.step}"),
             every=settings.eval_every,
             best_directory=run.weights("best"),
             patience=settings.early_stopping,
         )
-        callbacks = [measures, bar, held_out, resume_point]
-        trainer = plan.make_trainer(callbacks=callbacks, logger=_loggers(plan, run, config))
-        _run(trainer, method, _loader(plan), run)
-    close(trainer.loggers)
+        callbacks = [measures, bar, learning, held_out, resume_point]
+        trainer = plan.make_trainer(callbacks=callbacks, logger=[metrics_file, *loggers])
+        try:
+            _run(trainer, method, _loader(plan), run)
+        except NotFiniteError as error:
+            raise student.blamed_for(error, f"training step {bar.step + 1}") from error
     student.network.to(plan.device)  # Lightning takes it back to the CPU
     return TrainingResult(
         optimizer_steps=trainer.global_step,
-        last_step=held_out.history[-1].step,
+        last_step=held_out.history[-1].training_step,
         history=held_out.history,
-        best_step=held_out.best.step,
+        best_step=held_out.best.training_step,
         measures=measures,
+        learning=learning.counts,
     )
 
 
@@ -87,11 +92,3 @@ def _loader(plan: Plan) -> StatefulDataLoader:
     length = settings.max_steps * settings.prompts_per_step
     stream = TrainingStream(plan.task.examples("train"), length=length, seed=settings.seed)
     return StatefulDataLoader(stream, batch_size=settings.prompts_per_step, collate_fn=list)
-
-
-def _loggers(plan: Plan, run: RunDirectory, config: DictConfig) -> list[Logger]:
-    loggers: list[Logger] = [MetricsFile(run.metrics)]
-    if plan.logger is not None:
-        loggers.append(plan.logger(save_dir=str(run.path)))
-        loggers[-1].log_hyperparams(OmegaConf.to_container(written_out(config)))  # pyright: ignore
-    return loggers

@@ -2,23 +2,143 @@
 
 import netrc
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from dopsd import ranks
+from dopsd.callbacks.guarded_logger import GuardedLogger
+from dopsd.config.allowed import parameters_of
+from dopsd.config.saved import written_out
+from dopsd.job.display import Display
+from dopsd.job.plan import Plan
+from dopsd.job.run_directory import RunDirectory
+
+_STEP = "training_step"  # the one axis of all curves on W&B
 
 
-def wandb_logger(*, project: str, save_dir: str) -> WandbLogger:
-    """Weights & Biases: as WANDB_MODE says, else online where an account is logged in, else offline."""
-    mode = os.environ.get("WANDB_MODE") or ("online" if _is_logged_in() else "offline")
-    return WandbLogger(project=project, save_dir=save_dir, mode=mode)
+@contextmanager
+def opened_logger(
+    plan: Plan, run: RunDirectory, config: DictConfig, display: Display
+) -> Iterator[list[GuardedLogger]]:
+    """The logger of the run, if it has one: given what it asks for of the run's name and kin, ended at the end."""
+    if plan.logger is None:
+        yield []
+        return
+    about = {"save_dir": str(run.path), **_about(run, config)}
+    wanted = parameters_of(plan.logger.target)
+    given = {name: value for name, value in about.items() if name in wanted}
+    make = partial(plan.logger.target, **{**plan.logger.arguments, **given})
+    with _wandb_state_in(run.path / "wandb"):
+        logger = GuardedLogger(make, title=config.command.arms.logger, say=display.say)
+        logger.log_hyperparams(OmegaConf.to_container(written_out(config), resolve=True))
+        try:
+            yield [logger]
+        except BaseException:
+            logger.hand_on(partial(_end, exit_code=1))
+            raise
+        logger.hand_on(_end)
 
 
-def close(loggers: Sequence[Logger]) -> None:
-    """Ends what a logger would keep open into the next job of a sweep."""
+def log_results(loggers: Sequence[GuardedLogger], summary: Mapping[str, Any]) -> None:
+    """All numbers of summary.json: in the run's own summary where a logger has one, else at the last step."""
+    numbers = dict(_numbers(summary))
+    results = {f"test/{name}" if "/" in name else name: value for name, value in numbers.items()}
     for logger in loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()
+        logger.hand_on(partial(_log_results, results=results, step=summary["training_steps"]))
+
+
+def _numbers(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float):
+            yield f"{prefix}{name}", float(value)
+
+
+def wandb_logger(
+    *, project: str, save_dir: str, run_name: str, group: str | None, tags: Sequence[str]
+) -> WandbLogger:
+    """Weights & Biases: as WANDB_MODE says, else online where an account is logged in, else offline.
+
+    All commands that go on with a run are one run there: its id is kept in the run's directory.
+    """
+    import wandb  # noqa: PLC0415  (slow, and most runs go without)
+
+    if not ranks.is_first():
+        return WandbLogger(project=project, save_dir=save_dir)
+    mode = os.environ.get("WANDB_MODE") or ("online" if _is_logged_in() else "offline")
+    run = wandb.init(
+        project=project,
+        dir=save_dir,
+        id=_kept_id(Path(save_dir, "wandb", "id")),
+        resume="allow",
+        mode=mode,  # pyright: ignore[reportArgumentType]
+        name=run_name,
+        group=group,
+        tags=tags,
+        job_type="train",
+        settings=wandb.Settings(console="off", silent=mode == "offline"),
+    )
+    run.define_metric(_STEP)
+    run.define_metric("*", step_metric=_STEP)
+    return _WandbLogger(experiment=run, save_dir=save_dir, project=project)
+
+
+class _WandbLogger(WandbLogger):
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Every row and table has the training step."""
+        super().log_metrics(metrics if step is None else {**metrics, _STEP: step})
+
+
+def _about(run: RunDirectory, config: DictConfig) -> dict[str, object]:
+    arms, directory = config.command.arms, run.path.absolute()
+    is_in_sweep = (directory.parent / "multirun.yaml").exists()
+    return {
+        "run_name": directory.name,
+        "group": directory.parent.name if is_in_sweep else None,
+        "tags": [f"{group}={arms[group]}" for group in ("method", "task", "model") if arms.get(group)],
+    }
+
+
+def _log_results(logger: Logger, *, results: Mapping[str, float], step: int) -> None:
+    if isinstance(logger, WandbLogger):
+        logger.experiment.summary.update(dict(results))
+    else:
+        logger.log_metrics(dict(results), step)
+        logger.save()
+
+
+def _end(logger: Logger, exit_code: int = 0) -> None:
+    if isinstance(logger, WandbLogger) and ranks.is_first():
+        logger.experiment.finish(exit_code)
+
+
+def _kept_id(file: Path) -> str:
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(token_hex(4), encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()
+
+
+@contextmanager
+def _wandb_state_in(directory: Path) -> Iterator[None]:
+    """Inside, W&B keeps caches and staged files in a directory, unless the user has named others."""
+    places = {"WANDB_DATA_DIR": directory / "data", "WANDB_CACHE_DIR": directory / "cache"}
+    ours = {name: str(place.absolute()) for name, place in places.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]
 
 
 def _is_logged_in() -> bool:

@@ -1,22 +1,24 @@
-"""metrics.csv: one row a training step, readable at any time, continued by a resumed run."""
+"""metrics.csv: one row a training step (0: before the first), readable at any time, continued by a resumed run."""
 
 import csv
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-STEP = "step"
+from dopsd.files import written_whole
+
+STEP, SECONDS = "step", "time/wall_s"
 
 
 class MetricsFile(Logger):
-    """Writes each row as it comes; a resumed run first forgets the rows from its first step on."""
+    """Writes each row as it comes, with `seconds()` since the start; a resumed run first forgets what it repeats."""
 
-    def __init__(self, file: Path):
+    def __init__(self, file: Path, *, seconds: Callable[[], float]):
         super().__init__()
+        self._seconds = seconds
         self._file = file
         self._rows = read_metrics(file)
         self._columns = list(dict.fromkeys(name for row in self._rows for name in row)) or [STEP]
@@ -47,7 +49,8 @@ class MetricsFile(Logger):
         if is_new:
             self._rows.append({STEP: step})
         self._rows[-1].update(metrics)
-        new_columns = [name for name in metrics if name not in self._columns]
+        self._rows[-1][SECONDS] = round(self._seconds(), 3)
+        new_columns = [name for name in self._rows[-1] if name not in self._columns]
         self._columns += new_columns
         if is_new and not new_columns and len(self._rows) > 1:
             self._append()
@@ -59,12 +62,10 @@ class MetricsFile(Logger):
             csv.DictWriter(file, self._columns).writerow(self._rows[-1])
 
     def _rewrite(self) -> None:
-        part = self._file.with_name(f".{self._file.name}.part")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with written_whole(self._file) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(self._rows)
-        os.replace(part, self._file)
 
 
 def read_metrics(file: Path) -> list[dict[str, float]]:

@@ -17,8 +17,16 @@ from dopsd.config.rows import APPROXIMATE
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
+from dopsd.job.learnable import check_learnable
 from dopsd.method.teacher_weights import EMAWeights
-from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
+from dopsd.model.adapter import AdapterFiles
+from dopsd.model.checkpoint import (
+    CheckpointError,
+    check_weights,
+    find_directory,
+    linear_shapes,
+    read_config,
+)
 from dopsd.model.options import check_options
 from dopsd.setting import setting
 from dopsd.task import SPLITS, Example, Split, Task
@@ -30,7 +38,7 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 class Settings:
     """The numbers that a run itself reads."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     max_steps: AtLeastOne
     prompts_per_step: AtLeastOne
     eval_every: AtLeastOne
@@ -50,6 +58,7 @@ class Plan:
     evaluation_sampler: BlockSampler
     model: Recipe
     lora: Recipe | None
+    adapter: Path | None
     method: Recipe
     trainer: Recipe
     logger: Recipe | None
@@ -65,6 +74,7 @@ class Plan:
             evaluation_sampler=build(config, "evaluation_sampler"),
             model=required(config, "model"),
             lora=prepare(config, "lora"),
+            adapter=None if config.get("adapter") is None else Path(config.adapter),
             method=required(config, "method"),
             trainer=trainer,
             logger=prepare(config, "logger"),
@@ -77,7 +87,9 @@ class Plan:
             plan.model.check(check_options, device=plan.device)
         _check_examples(plan, config)
         _check_solutions(plan)
-        _check_checkpoint(plan.model)
+        if "checkpoint" not in config:  # a training
+            check_learnable(plan.method.arguments, config)
+        _check_checkpoint(plan.model, plan.adapter)
         return plan
 
     @property
@@ -89,9 +101,7 @@ class Plan:
     def approximate_rollouts(self) -> list[str]:
         """The settings, as they are typed, by which training samples in another way than exactly."""
         rollout = self.method.arguments.get("rollout")
-        return (
-            [] if rollout is None else [f"rollout.sampler.{how}" for how in approximations(rollout.sampler)]
-        )
+        return [] if rollout is None else approximations(rollout.sampler)
 
     def examples(self, split: Split) -> Sequence[Example]:
         """What is evaluated of a split: its first `eval_limit` examples."""
@@ -163,7 +173,7 @@ def _check_solutions(plan: Plan) -> None:
         raise UserError(f"teacher=ar_prefix: needs reference solutions, which task={plan.task.name} has not")
 
 
-def _check_checkpoint(model: Recipe) -> None:
+def _check_checkpoint(model: Recipe, adapter: Path | None) -> None:
     """What can be seen of a local checkpoint without loading it (a hub id is only looked up when it is loaded)."""
     path = str(model.arguments["path"])
     looks_like_a_hub_id = path.count("/") == 1 and path[0] not in "./~" and not Path(path).is_dir()
@@ -174,6 +184,9 @@ def _check_checkpoint(model: Recipe) -> None:
         config = read_config(directory)
         if model.arguments.get("init") != "random":
             check_weights(directory, config)
+    if adapter is not None:
+        with saying(f"adapter={adapter}"):
+            AdapterFiles.read(adapter).check(linear_shapes(config))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from dopsd.config.build import build
 from dopsd.config.errors import UserError
+from dopsd.finite import NotFiniteError
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
 from dopsd.job.selection import Selection
@@ -51,6 +52,8 @@ def run_probe(probe: Probe, base: Student, chosen: Selection, display: Display) 
         )
         try:
             return probe.run(subject)
+        except NotFiniteError as error:
+            raise student.blamed_for(error, "probe") from error
         except NothingFoundError as error:
             raise UserError(f"split={chosen.split}: {error}") from error
 

@@ -1,10 +1,9 @@
 """What a run leaves behind, and where."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from dopsd import ranks
 from dopsd.config.errors import Interruption, UserError
+from dopsd.config.paths import resume_command
 from dopsd.config.saved import CONFIG, RESUME_POINT, WEIGHTS, written_out
-from dopsd.evaluation.decode import Sample
-from dopsd.evaluation.interval import Interval
+from dopsd.evaluation.decode import Evaluation
+from dopsd.evaluation.scores import Scores
+from dopsd.files import write_text
+from dopsd.report.answers import OF_A_RUN, SAMPLES, Answers
+
+SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,27 @@ class RunDirectory:
             raise UserError(f"hydra.run.dir={path}: holds another run; resume={path} goes on with it")
         path.mkdir(parents=True, exist_ok=True)
         run = cls(path)
+        run._forget_results()
         whole = written_out(config)
         whole.resume = None
         run.write(CONFIG, OmegaConf.to_yaml(whole))
         return run
 
+    def _forget_results(self) -> None:
+        """What a resumed run will find anew: until then its weights may be others than these files speak of."""
+        if ranks.is_first():
+            for file in (self.path / SUMMARY, self.answers("best"), self.answers("final")):
+                file.unlink(missing_ok=True)
+
     @property
     def metrics(self) -> Path:
         """One row a training step."""
         return self.path / "metrics.csv"
+
+    @property
+    def log(self) -> Path:
+        """What the run has said, with the time."""
+        return self.path / "train.log"
 
     @property
     def curve(self) -> Path:
@@ -58,28 +74,53 @@ class RunDirectory:
         """A text file that is there as a whole or not at all."""
         if not ranks.is_first():
             return
-        file = self.path / f".{name}.part"
-        file.write_text(text, encoding="utf-8")
-        os.replace(file, self.path / name)
+        file = self.path / name
+        file.parent.mkdir(exist_ok=True)
+        write_text(file, text)
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """A JSON file, the same way."""
         self.write(name, json.dumps(content, indent=2) + "\n")
 
-    def write_samples(self, samples: Iterable[Sample]) -> None:
-        """Decoded answers, one a line."""
-        lines = (json.dumps(sample.as_dict(), ensure_ascii=False) for sample in samples)
-        self.write("samples.jsonl", "".join(line + "\n" for line in lines))
+    def answers(self, weights: str) -> Path:
+        """The answers on test of a run's `base`, `best` or `final` weights."""
+        return self.path / OF_A_RUN / f"{weights}.jsonl"
 
-    def remembered(self, name: str, measure: Callable[[], Interval]) -> Interval:
-        """An accuracy that is measured once in a run's life."""
-        file = self.path / f"{name}.json"
-        known = ranks.of_first(file.read_text(encoding="utf-8") if file.exists() else None)
+    def training_step(self, weights: str) -> int | None:
+        """The training step of the `best` or the `final` weights; None as long as the run has no summary."""
+        file = self.path / SUMMARY
+        summary = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return summary.get(weights, {}).get("training_step")
+
+    def write_samples(
+        self, evaluation: Evaluation, *, weights: str, training_step: int | None, file: Path | None = None
+    ) -> None:
+        """Decoded answers, one a line, in samples.jsonl or another file; each says whose it is."""
+        whose = {"weights": weights, "training_step": training_step, "metric": evaluation.metric}
+        self._write_lines(file or self.path / SAMPLES, [whose | it.as_dict() for it in evaluation.samples])
+
+    def repeat_samples(self, weights: str, *, under: str) -> None:
+        """Answers that are those of other weights as well: nothing is decoded twice."""
+        if ranks.is_first():
+            rows = Answers.read(self.answers(weights), weights).rows
+            self._write_lines(self.answers(under), [{**row, "weights": under} for row in rows])
+
+    def _write_lines(self, file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        self.write(str(file.relative_to(self.path)), text)
+
+    def base_scores(self, measure: Callable[[], Evaluation]) -> Scores:
+        """What the weights that the run starts from reach on test: decoded once in the life of a run."""
+        file = self.answers("base")
+        try:
+            known = ranks.of_first(Answers.read(file, "base").scores if file.exists() else None)
+        except ValueError as error:
+            raise UserError(f"{file}: {error}; without it, it is decoded again") from error
         if known is not None:
-            return Interval(**json.loads(known))
-        measured = measure()
-        self.write_json(file.name, asdict(measured))
-        return measured
+            return known
+        evaluation = measure()
+        self.write_samples(evaluation, weights="base", training_step=0, file=file)
+        return evaluation.scores
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -87,8 +128,7 @@ class RunDirectory:
         try:
             yield
         except KeyboardInterrupt:
-            if self.resume_point.exists():
-                how = f"go on with: python -m dopsd.train resume={self.path}"
-            else:
-                how = "it had not reached its first resume point"
-            raise Interruption(f"interrupted; the run's files are in {self.path}; {how}") from None
+            how = resume_command(self.path)
+            raise Interruption(
+                f"interrupted; the run's files are in {self.path}; go on with: {how}"
+            ) from None

@@ -9,6 +9,7 @@ from pydantic import Field
 from dopsd.config.build import prepare_top_level
 from dopsd.config.errors import UserError
 from dopsd.job.run_directory import RunDirectory
+from dopsd.report.answers import weights_title
 from dopsd.setting import setting
 from dopsd.task import Split
 
@@ -18,13 +19,18 @@ class Selection:
     """Weights of a run, or the model as it is, and a split."""
 
     checkpoint: str | None
-    weights: Literal["best", "final"]
+    weights: Literal["base", "best", "final"]
     split: Split
 
     @classmethod
     def of(cls, config: DictConfig) -> Self:
         """Raises UserError for a wrong value, or where the run has no such weights."""
         chosen = prepare_top_level(config, cls)()
+        if chosen.checkpoint is not None and chosen.weights == "base":
+            raise UserError(
+                f"checkpoint={chosen.checkpoint}: weights=base are the model as it is, without a checkpoint; "
+                "compare and baseline read the answers that a run kept of them"
+            )
         if chosen.directory is not None and not chosen.directory.is_dir():
             raise UserError(f"checkpoint={chosen.checkpoint}: the run has no {chosen.weights} weights yet")
         return chosen
@@ -35,9 +41,19 @@ class Selection:
         return RunDirectory(Path(self.checkpoint)).weights(self.weights) if self.checkpoint else None
 
     @property
-    def title(self) -> str:
-        """In a word or two."""
+    def whose(self) -> str:
+        """The weights, in a word."""
         return self.weights if self.checkpoint else "model"
+
+    @property
+    def training_step(self) -> int | None:
+        """After which the weights were saved, where that is known."""
+        return RunDirectory(Path(self.checkpoint)).training_step(self.weights) if self.checkpoint else None
+
+    @property
+    def title(self) -> str:
+        """The weights, in a word or two."""
+        return weights_title(self.whose, self.training_step)
 
 
 @setting

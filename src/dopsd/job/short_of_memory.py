@@ -1,4 +1,4 @@
-"""Running out of memory, in the user's words: which setting to lower, to what, and how to go on."""
+"""Running out of memory or of disk, in the user's words: which setting to lower, to what, and how to go on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,17 +8,21 @@ import torch
 from omegaconf import DictConfig
 
 from dopsd.config.errors import UserError
+from dopsd.config.paths import resume_command
 from dopsd.config.saved import FREE_ON_RESUME, RESUME_POINT, key_of
+from dopsd.files import WritingError
 from dopsd.memory import TooLargeError
 
 
 @contextmanager
 def memory_explained(config: DictConfig, directory: Path) -> Iterator[None]:
-    """Inside, running out of memory raises UserError."""
+    """Inside, running out of memory raises UserError, and so does a file that cannot be written."""
     try:
         yield
     except TooLargeError as error:
         raise UserError(_line(error, config, directory)) from error
+    except WritingError as error:
+        raise UserError(str(error)) from error
     except torch.OutOfMemoryError as error:
         raise UserError(f"out of memory: {error}") from error
 
@@ -31,9 +35,7 @@ def _line(error: TooLargeError, config: DictConfig, directory: Path) -> str:
         return f"{line}it cannot be lower, but {needs_less}"
     line += f"try {typed}={error.smaller}"
     if error.key in FREE_ON_RESUME and (directory / RESUME_POINT).exists():
-        line += (
-            f" (python -m dopsd.train resume={directory} {error.key}={error.smaller} goes on with this run)"
-        )
+        line += f" ({resume_command(directory, f'{error.key}={error.smaller}')} goes on with this run)"
     return line
 
 

@@ -8,11 +8,13 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 
 from dopsd.chat import Chat
+from dopsd.config.errors import UserError
 from dopsd.diffusion.special_tokens import SpecialTokens
+from dopsd.finite import NotFiniteError
 from dopsd.job.plan import Plan, saying
 from dopsd.memory import keep_freed_memory
 from dopsd.method.method import Method
-from dopsd.model import load_adapter_weights, load_tokenizer, save_weights, shard, without_cudnn
+from dopsd.model import load_adapter_weights, load_tokenizer, not_finite, save_weights, shard, without_cudnn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,7 @@ class Student:
     network: Any
     chat: Chat
     plan: Plan
+    weights: Path | None = None
 
     @classmethod
     def load(cls, plan: Plan) -> "Student":
@@ -35,6 +38,9 @@ class Student:
             tokenizer, model = load_tokenizer(path), plan.model()
         special = SpecialTokens(mask_id=model.mask_id, eos_id=model.eos_id, end_ids=model.end_ids)
         network = model if plan.lora is None else plan.lora(model=model)
+        if plan.adapter is not None:
+            with saying(f"adapter={plan.adapter}"):
+                load_adapter_weights(network, plan.adapter)
         return cls(network=_placed(network, plan), chat=Chat(tokenizer=tokenizer, special=special), plan=plan)
 
     @property
@@ -58,7 +64,24 @@ class Student:
                 network = self.plan.model(path=str(directory), init="pretrained")
             else:
                 load_adapter_weights(network, directory)
-        return Student(network=_placed(network, self.plan), chat=self.chat, plan=self.plan)
+        return Student(network=_placed(network, self.plan), chat=self.chat, plan=self.plan, weights=directory)
+
+    def blamed_for(self, error: NotFiniteError, during: str) -> UserError:
+        """What to raise where numbers are not finite: one line that says whose they are and which weights are not."""
+        whose = (
+            ""
+            if self.weights is None and self.plan.adapter is None
+            else f" {self.weights or self.plan.adapter}"
+        )
+        broken = not_finite(self.network)
+        cause = (
+            f"{len(broken)} of its tensors are not, as {broken[0]}"
+            if broken
+            else (f"its weights are: numbers outgrow model.dtype={self.plan.model.arguments['dtype']}")
+        )
+        return UserError(
+            f"model.path={self.plan.model.arguments['path']}{whose}: {error} ({during}); {cause}"
+        )
 
 
 def _placed(network: nn.Module, plan: Plan) -> nn.Module:

@@ -79,7 +79,7 @@ class DOPSD(Method):
         self._log_rollout(rollout)
         shown = self.chat.prompts(examples, with_solution=True) if self.teacher.reads_solution else prompts
         shown = shown.to(self.device)
-        learnt = []
+        learnt, examples = [], set()
         for states in self._chunks(rollout):
             view = self.teacher.view(states, shown[states.rollout], rollout.keys[states.rollout])
             has_supervision = self.supervision.count(states, view.revealed) > 0
@@ -89,8 +89,10 @@ class DOPSD(Method):
                 weights = weights * self._times_counted(supervised, rollout)
                 kept = weights > 0
                 learnt.append(self._learn(supervised[kept], seen[kept], prompts, weights[kept]))
+                examples.update(supervised.rollout.tolist())
         if learnt:
-            self.log_step({key: sum(each[key] for each in learnt) / len(learnt) for key in learnt[0]})
+            means = {key: sum(each[key] for each in learnt) / len(learnt) for key in learnt[0]}
+            self.log_step({**means, "train/examples": float(len(examples))})
 
     def _roll_out(self, batch: Sequence[Draw], prompts: Prompts) -> RolloutBatch:
         """Each rank samples its part of the batch, then every rank has the whole."""
@@ -99,7 +101,13 @@ class DOPSD(Method):
         lend = in_step if self.rollout.dropout else sampling
         with self._needing_less(len(batch)), lend(self.network) as denoiser:
             part = self.rollout.collect(
-                denoiser, batch[mine], prompts[mine], chat=self.chat, task=self.task, seed=self.seed
+                denoiser,
+                batch[mine],
+                prompts[mine],
+                chat=self.chat,
+                task=self.task,
+                seed=self.seed,
+                on_progress=lambda settled: self.on_progress("rollout", settled, size),
             )
         return RolloutBatch.joined(ranks.gathered(part.to("cpu"))).to(self.device)
 
@@ -201,7 +209,8 @@ class DOPSD(Method):
         """Teacher, then student, at the supervised positions of each state; the second value marks real positions."""
         lend = self.teacher_weights.network
         with self.clock("teacher"), torch.no_grad(), dropout_off(self.network), lend() as teacher:
-            targets = Targets.of(teacher, states, view, self.supervision)
+            mask_id = self.chat.special.mask_id
+            targets = Targets.of(teacher, states, view, self.supervision, mask_id=mask_id)
         with self.clock("student"):
             compared = targets.compared_with(self.network, prompts, states.canvas, self.objective.compare)
             return PositionLosses(*compared), targets.is_real

@@ -1,6 +1,5 @@
 """What all training methods share: the student, its optimizer, and one update from accumulated gradients."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, cast
@@ -14,6 +13,8 @@ from torch.optim import Optimizer
 
 from dopsd import ranks
 from dopsd.chat import Chat
+from dopsd.diffusion.noise import Purpose, generator_seed
+from dopsd.finite import NotFiniteError
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.schedule import Schedule
@@ -48,6 +49,7 @@ class Method(L.LightningModule, ABC):
         self.chat, self.task, self.seed = chat, task, seed
         self.max_steps, self.micro_batches = max_steps, MicroBatches(micro_batch_tokens)
         self.clock = Clock()
+        self.on_progress: Callable[[str, int, int], None] = lambda part, done, total: None
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
 
     @abstractmethod
@@ -67,7 +69,7 @@ class Method(L.LightningModule, ABC):
 
         Dropout draws from torch's own generator, on each rank other numbers; everything else has streams of its own.
         """
-        torch.manual_seed(hash((self.seed, batch_idx, ranks.this())) & 0x7FFF_FFFF_FFFF_FFFF)
+        torch.manual_seed(generator_seed(Purpose.DROPOUT, self.seed, batch_idx, ranks.this()))
         optimizer = cast(Optimizer, self.optimizers(use_pl_optimizer=False))
         for group in optimizer.param_groups:
             group["lr"] = optimizer.defaults["lr"] * self._schedule.factor(batch_idx, self.max_steps)
@@ -75,9 +77,10 @@ class Method(L.LightningModule, ABC):
     def update(self, losses: Losses, *, rows: int, width: int) -> tuple[Tensor, Tensor]:
         """One optimizer step on the sum of the micro-batches' losses, those of all ranks; rows are `width` tokens wide.
 
-        Returns the gradient norm before clipping, and the figures, added up. Gradients are added up over ranks once,
-        after the last micro-batch, so that every rank steps, or leaves the update out, like the others. Until then a
-        rank may do its part again for lack of memory, unless others take part in its forwards. Raises TooLargeError.
+        Returns the gradient norm before clipping, and the figures (the loss first), added up. Gradients are added up
+        over ranks once, after the last micro-batch, so that every rank steps like the others. Until then a rank may do
+        its part again for lack of memory, unless others take part in its forwards. Raises TooLargeError, and, before a
+        weight is changed, NotFiniteError.
         """
         optimizer = cast(Optimizer, self.optimizers())
         is_sharded = isinstance(self.network, FSDPModule)
@@ -89,6 +92,7 @@ class Method(L.LightningModule, ABC):
                 with self.clock("backward"):
                     self.manual_backward(loss)
                 figures.append(logged)
+                self.on_progress("update", len(figures), len(micro_batches))
             return torch.stack(figures).sum(0)
 
         figures = self.micro_batches.done_in(accumulate, rows=rows, width=width, may_repeat=not is_sharded)
@@ -98,12 +102,11 @@ class Method(L.LightningModule, ABC):
             gradients = [p.grad for p in parameters if p.grad is not None]
             if not is_sharded:  # else they are added up already
                 ranks.add_up(*gradients)
-            norm = whole(nn.utils.get_total_norm(gradients))
+            norm, loss = whole(nn.utils.get_total_norm(gradients)), figures.flatten()[0]
+            if not torch.isfinite(norm + loss):
+                raise NotFiniteError(f"the gradient norm is {float(norm)}, the loss {float(loss)}")
             nn.utils.clip_grads_with_norm_(parameters, self._gradient_clip, norm)
-            if torch.isfinite(norm):
-                optimizer.step()
-            elif ranks.is_first():
-                warnings.warn(f"gradient norm {float(norm)}: this update is left out", stacklevel=2)
+            optimizer.step()
         return norm, figures
 
     def log_step(self, values: dict[str, float | Tensor]) -> None:

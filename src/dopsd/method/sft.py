@@ -12,12 +12,10 @@ from torch.nn.functional import cross_entropy
 
 from dopsd import ranks
 from dopsd.diffusion.choose import choose, columns_of
-from dopsd.diffusion.noise import derive, example_keys, uniform
+from dopsd.diffusion.noise import Purpose, derive, example_keys, uniform
 from dopsd.diffusion.prompts import Prompts
 from dopsd.method.method import Method
 from dopsd.stream import Draw
-
-_RATIO_NOISE, _MASK_NOISE = 4, 5
 
 
 class SFT(Method):
@@ -47,7 +45,9 @@ class SFT(Method):
         masked = self._masked(example_keys(self.seed, [draw.number for draw in draws], device=self.device))
         losses = partial(self._losses, prompts[rows], finished, masked, weights)
         norm, loss = self.update(losses, rows=len(rows), width=width)
-        self.log_step({"train/loss": loss, "train/gradient_norm": norm})
+        self.log_step(
+            {"train/loss": loss, "train/gradient_norm": norm, "train/examples": float(len(fitting))}
+        )
 
     def _losses(
         self,
@@ -71,9 +71,9 @@ class SFT(Method):
 
     def _masked(self, keys: Int[Tensor, "B"]) -> Bool[Tensor, "B L"]:
         """Which canvas positions of each row are masked: 1 to L of them, every number as likely."""
-        count = (uniform(derive(keys, _RATIO_NOISE)) * self.gen_length).long() + 1
+        count = (uniform(derive(keys, Purpose.MASKED_COUNT)) * self.gen_length).long() + 1
         columns = torch.arange(self.gen_length, device=keys.device)
-        score = uniform(derive(derive(keys, _MASK_NOISE)[:, None], columns))
+        score = uniform(derive(derive(keys, Purpose.MASKED_POSITION)[:, None], columns))
         return choose(score, among=torch.ones_like(score, dtype=torch.bool), count=count)
 
     def _response(self, draw: Draw) -> list[int]:

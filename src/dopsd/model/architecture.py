@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,6 +30,8 @@ class MaskedDiffusionLM(PreTrainedModel):
     supports_gradient_checkpointing = True
     _no_split_modules = ["DecoderLayer"]  # noqa: RUF012
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012
+    source: Path | None = None
+    """The directory that it was loaded from, with the tokenizer files that belong to it."""
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True

@@ -1,6 +1,7 @@
 """Where a checkpoint lies and whether it is whole: whatever is wrong with one is one line, early."""
 
 import json
+import logging
 import re
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from dopsd.model.architecture import MaskedDiffusionLM
+from dopsd.model.config_keys import unknown
 from dopsd.model.configuration import LLaDAConfig
+from dopsd.model.lora import linear_layers
 from dopsd.model.names import official_name
+
+log = logging.getLogger(__name__)
 
 TINY = "tiny"
 TINY_DIRECTORY = Path(__file__).parent / "tiny"
@@ -44,7 +49,7 @@ def find_directory(path: str | Path, *, weights: bool = True) -> Path:
 
 def read_config(directory: Path) -> LLaDAConfig:
     """The directory's config.json; raises CheckpointError if it is absent, unreadable or not a LLaDA."""
-    fields = _read_json(directory / "config.json")
+    fields = read_json(directory / "config.json")
     if fields.get("model_type") != LLaDAConfig.model_type:
         raise CheckpointError(
             f"{directory / 'config.json'}: model_type={fields.get('model_type')!r}, expected 'llada'"
@@ -53,6 +58,13 @@ def read_config(directory: Path) -> LLaDAConfig:
         return LLaDAConfig.from_dict(fields)
     except (TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{directory / 'config.json'}: {error}") from error
+
+
+def name_unknown_keys(directory: Path) -> None:
+    """Warns of keys in config.json of which nobody knows what they would change."""
+    read = {*vars(LLaDAConfig)["__dataclass_fields__"], *LLaDAConfig.attribute_map}
+    if keys := unknown(read_json(directory / "config.json"), read):
+        log.warning("%s: not known and not read: %s", directory / "config.json", ", ".join(keys))
 
 
 def check_weights(directory: Path, config: LLaDAConfig) -> None:
@@ -86,7 +98,7 @@ def _download(hub_id: str, *, weights: bool) -> Path:
         ) from error
 
 
-def _read_json(file: Path) -> dict:
+def read_json(file: Path) -> dict:
     try:
         fields = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -98,9 +110,24 @@ def _read_json(file: Path) -> dict:
     return fields
 
 
-def _expected_shapes(config: LLaDAConfig) -> dict[str, tuple[int, ...]]:
+def linear_shapes(config: LLaDAConfig) -> dict[str, tuple[int, int]]:
+    """The linear layers of a network that is not loaded, with their outputs and inputs."""
+    return linear_layers(_without_weights(config))
+
+
+def local_linear_shapes(path: str) -> dict[str, tuple[int, int]]:
+    """The same for a path; nothing where that is no directory here (a hub id is only looked up when it is loaded)."""
+    is_local = path == TINY or Path(path).expanduser().is_dir()
+    return linear_shapes(read_config(find_directory(path))) if is_local else {}
+
+
+def _without_weights(config: LLaDAConfig) -> MaskedDiffusionLM:
     with torch.device("meta"):
-        model = MaskedDiffusionLM(config)
+        return MaskedDiffusionLM(config)
+
+
+def _expected_shapes(config: LLaDAConfig) -> dict[str, tuple[int, ...]]:
+    model = _without_weights(config)
     return {official_name(name): tuple(tensor.shape) for name, tensor in model.named_parameters()}
 
 
@@ -120,6 +147,6 @@ def _weight_files(directory: Path) -> list[Path]:
     if (directory / WEIGHTS).is_file():
         return [directory / WEIGHTS]
     if (directory / WEIGHTS_INDEX).is_file():
-        shards = _read_json(directory / WEIGHTS_INDEX).get("weight_map", {}).values()
+        shards = read_json(directory / WEIGHTS_INDEX).get("weight_map", {}).values()
         return [directory / shard for shard in sorted(set(shards))]
     raise CheckpointError(f"no weights ({WEIGHTS} or {WEIGHTS_INDEX}) in {directory}; {ADVICE}")

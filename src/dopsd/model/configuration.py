@@ -4,20 +4,10 @@ from typing import ClassVar, no_type_check
 
 from transformers import PreTrainedConfig
 
+from dopsd.model.config_keys import HARMLESS, refuse_another_network
+
 LLADA_EOT_ID = 126348  # <|eot_id|>, which the official config.json does not name
 LLADA_MASK_ID = 126336
-SUPPORTED = {
-    "activation_type": "silu",
-    "alibi": False,
-    "attention_layer_norm": False,
-    "block_type": "llama",
-    "include_bias": False,
-    "include_qkv_bias": False,
-    "input_emb_norm": False,
-    "layer_norm_type": "rms",
-    "rope": True,
-    "scale_logits": False,
-}
 
 
 @no_type_check  # transformers lets its config dataclasses take further fields; a checked __init__ would not
@@ -42,7 +32,7 @@ class LLaDAConfig(PreTrainedConfig):
     n_heads: int = 32
     n_kv_heads: int | None = None
     n_layers: int = 32
-    mlp_hidden_size: int = 12288
+    mlp_hidden_size: int | None = 12288
     vocab_size: int = 126464
     embedding_size: int | None = None
     max_sequence_length: int = 4096
@@ -65,27 +55,51 @@ class LLaDAConfig(PreTrainedConfig):
             self.n_kv_heads = self.n_heads
         if self.embedding_size is None:
             self.embedding_size = self.vocab_size
+        if self.mlp_hidden_size is None:
+            self.mlp_hidden_size = (kwargs.get("mlp_ratio") or 4) * self.d_model
         if self.pad_token_id is None:
             self.pad_token_id = self.eos_token_id
         if self.eot_token_id is None and self.mask_token_id == LLADA_MASK_ID:
             self.eot_token_id = LLADA_EOT_ID
         super().__post_init__(**kwargs)
-        self._refuse_other_architectures()
+        refuse_another_network({key: getattr(self, key) for key in HARMLESS if hasattr(self, key)})
+        self._refuse_other_positions(kwargs)
         self._refuse_impossible_shapes()
         self._refuse_impossible_ids()
 
-    def _refuse_other_architectures(self) -> None:
-        for name, expected in SUPPORTED.items():
-            value = getattr(self, name, expected)
-            if value != expected:
-                raise ValueError(f"LLaDA config: {name}={value!r} is not supported, only {expected!r}")
+    def _refuse_other_positions(self, given_beside: dict) -> None:
+        for name in ("rope_scaling", "rope_parameters"):
+            given = given_beside.get(name) or {}
+            plain = {"rope_theta": self.rope_theta, "rope_type": "default", "type": "default"}
+            if any(value != plain.get(key) for key, value in given.items()):
+                allowed = f"null (and rope_theta={self.rope_theta})"
+                raise ValueError(f"LLaDA config: {name}={given} is not supported, only {allowed}")
 
     def _refuse_impossible_shapes(self) -> None:
+        for name in (
+            "d_model",
+            "n_heads",
+            "n_kv_heads",
+            "n_layers",
+            "mlp_hidden_size",
+            "max_sequence_length",
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"LLaDA config: {name}={value!r} must be an integer of at least 1")
+        for name in ("rope_theta", "rms_norm_eps"):
+            if not isinstance(getattr(self, name), int | float):
+                raise ValueError(f"LLaDA config: {name}={getattr(self, name)!r} must be a number")
+        head_dim = getattr(self, "head_dim", None)
+        if head_dim not in (None, self.d_model / self.n_heads):
+            raise ValueError(
+                f"LLaDA config: head_dim={head_dim} must be d_model={self.d_model} / n_heads={self.n_heads}"
+            )
         if self.d_model % self.n_heads or (self.d_model // self.n_heads) % 2:
             raise ValueError(
                 f"LLaDA config: d_model={self.d_model} must be n_heads={self.n_heads} times an even number"
             )
-        if self.n_kv_heads is None or self.n_heads % self.n_kv_heads:
+        if self.n_heads % (self.n_kv_heads or 1):
             raise ValueError(f"LLaDA config: n_kv_heads={self.n_kv_heads} must divide n_heads={self.n_heads}")
 
     def _refuse_impossible_ids(self) -> None:

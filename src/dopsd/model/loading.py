@@ -6,9 +6,16 @@ import torch
 
 from dopsd.model import names
 from dopsd.model.architecture import MaskedDiffusionLM
-from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, read_config
+from dopsd.model.checkpoint import (
+    CheckpointError,
+    check_weights,
+    find_directory,
+    name_unknown_keys,
+    read_config,
+)
 from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.options import DTYPES, check_options
+from dopsd.model.progress import no_progress_bars
 from dopsd.model.seeding import seeded
 
 names.register()
@@ -42,6 +49,7 @@ def load_model(
     )
     directory = find_directory(path, weights=init == "pretrained")
     config = read_config(directory)
+    name_unknown_keys(directory)
     if init == "random":
         model = _random(config, DTYPES[dtype], attention, seed)
     else:
@@ -49,6 +57,8 @@ def load_model(
         model = _pretrained(
             directory, config, DTYPES[dtype], attention, _quantizer(quantization, DTYPES[dtype])
         )
+    model.source = directory
+    model.name_or_path = Path(path).name if Path(path).expanduser().is_absolute() else str(path)
     model.eval()
     if activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -64,16 +74,17 @@ def _random(config: LLaDAConfig, dtype: torch.dtype, attention: str, seed: int) 
 
 def _pretrained(directory, config, dtype: torch.dtype, attention: str, quantizer) -> MaskedDiffusionLM:
     try:
-        model, report = MaskedDiffusionLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
-            directory,
-            config=config,
-            dtype=dtype,
-            attn_implementation=attention,
-            quantization_config=quantizer,
-            output_loading_info=True,
-            use_safetensors=True,
-            local_files_only=True,
-        )
+        with no_progress_bars():
+            model, report = MaskedDiffusionLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]
+                directory,
+                config=config,
+                dtype=dtype,
+                attn_implementation=attention,
+                quantization_config=quantizer,
+                output_loading_info=True,
+                use_safetensors=True,
+                local_files_only=True,
+            )
     except (OSError, RuntimeError, ValueError, ImportError) as error:
         raise CheckpointError(f"cannot load {directory}: {error}") from error
     wrong = {kind: sorted(map(str, keys))[:3] for kind, keys in report.items() if keys}

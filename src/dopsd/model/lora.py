@@ -8,6 +8,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from pydantic import Field
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.seeding import seeded
@@ -56,6 +57,15 @@ def adapted_layers(model: nn.Module) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, LoraLayer)]
 
 
+def linear_layers(model: nn.Module) -> dict[str, tuple[int, int]]:
+    """The layers that an adapter may have, with their outputs and inputs: all linear ones but the vocabulary head."""
+    return {
+        name: (module.out_features, module.in_features)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and ".layers." in name
+    }
+
+
 @contextmanager
 def adapter_disabled(model: PeftModel) -> Iterator[None]:
     """Inside, the model computes exactly what its base does.
@@ -71,6 +81,12 @@ def adapter_disabled(model: PeftModel) -> Iterator[None]:
     finally:
         for layer, was_off in switches:
             layer._disable_adapters = was_off
+
+
+def not_finite(model: nn.Module) -> list[str]:
+    """The weights that hold NaN or infinity (of a divided network: in this rank's part)."""
+    weights = ((name, p.to_local() if isinstance(p, DTensor) else p) for name, p in model.named_parameters())
+    return [name for name, p in weights if p.is_floating_point() and not bool(p.detach().isfinite().all())]
 
 
 @contextmanager

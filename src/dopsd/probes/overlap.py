@@ -95,7 +95,8 @@ class Overlap(Probe):
     ) -> Float[Tensor, "S"]:
         """Mean over K_t of eq. 13."""
         with subject.untrained() as teacher:
-            targets = Targets.of(teacher, states, view, self.supervision)
+            mask_id = subject.chat.special.mask_id
+            targets = Targets.of(teacher, states, view, self.supervision, mask_id=mask_id)
 
         def overlap_of(student: Float[Tensor, "N V"], teacher: Float[Tensor, "N V"]) -> list[Tensor]:
             return [top_k_overlap(student.float(), teacher.float(), self.top_k)]

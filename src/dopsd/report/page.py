@@ -1,58 +1,87 @@
 """The report as one page that needs nothing else: no script, no font, no picture from elsewhere."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from dopsd.evaluation.decode import Sample
-from dopsd.report.report import header, lines, name_of, notes
+from dopsd.report.report import header, lines, name_of, notes, title
+from dopsd.report.shown import ShownAnswers, shown_answers
 
-_SHOWN = 8  # samples of each row
 _WIDTH, _HEIGHT, _MARGIN = 640, 160, 24  # of a histogram, in pixels
 _STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c}"
-    "table{border-collapse:collapse}td,th{padding:.3rem .8rem;border-bottom:1px solid #ddd;text-align:left}"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f6f6f6;padding:.6rem}svg text{font-size:11px}"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;"
+    "overflow-wrap:anywhere}h1{font-size:1.4rem}h3{font-size:1rem}"
+    ".table{overflow-x:auto}table{border-collapse:collapse;overflow-wrap:normal}"
+    "td,th{padding:.3rem .8rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top;min-width:4.5rem}"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f6f6f6;padding:.6rem;margin:.3rem 0}"
+    "article{border-top:1px solid #ddd;padding-bottom:1rem}article p{margin:.3rem 0}"
+    ".answers{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,18rem),1fr))}"
+    "section{border-left:4px solid;padding-left:.7rem;min-width:0}figure{margin:1rem 0}"
+    ".right{border-color:#1a7f37}.right .verdict{color:#1a7f37}"
+    ".wrong{border-color:#b42318}.wrong .verdict{color:#b42318}"
+    "svg{max-width:100%;height:auto}svg text{font-size:11px}"
 )
 
 
-def page(content: Mapping[str, Any], samples: Sequence[Sequence[Sample]]) -> str:
-    """HTML of a report; `samples` are those of each row, of which a few are shown."""
-    title = f"{content['rows'][0]['task']}: {content['rows'][0]['split']}"
-    return "".join(
-        (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>',
-            f"<style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>",
-            f"<p>{escape(_sentence(content))}</p>",
-            _table(header(content), lines(content)),
-            *(f"<p>{escape(note)}</p>" for note in notes(content)),
-            "<h2>Lengths of the answers</h2>",
-            *(_histogram(row) for row in content["rows"]),
-            "<h2>Samples</h2>",
-            *(_samples(row, of) for row, of in zip(content["rows"], samples, strict=True)),
-            "<h2>Manifest</h2>",
-            _pre(content["manifest"]),
-            "<h2>Settings</h2>",
-            *(_details(name_of(row), _pre(row["settings"])) for row in content["rows"]),
-            "</body></html>\n",
-        )
+def page(content: Mapping[str, Any], answers: Sequence[ShownAnswers]) -> str:
+    """HTML of a report; of `answers` a few are shown, the baseline's before those of the rows."""
+    heading, _, common = title(content).partition("; ")
+    return _document(
+        heading,
+        _paragraph(common),
+        _paragraph(f"Data {_data(content)}. Command: {' '.join(content['overrides'])}"),
+        _table(header(content), lines(content)),
+        *map(_paragraph, notes(content)),
+        *_answers(answers),
+        "<h2>Lengths of the answers</h2>",
+        *(_histogram(row) for row in content["rows"]),
+        "<h2>Manifest</h2>",
+        _pre(content["manifest"]),
+        "<h2>Settings</h2>",
+        *(_details(name_of(row), _pre(row["settings"])) for row in content["rows"]),
     )
 
 
-def _sentence(content: Mapping[str, Any]) -> str:
-    first = content["rows"][0]
-    data = ", ".join(dict.fromkeys(row["dataset"]["fingerprint"][:16] for row in content["rows"]))
+def comparison_page(
+    heading: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    notes: Sequence[str],
+    answers: Sequence[ShownAnswers],
+) -> str:
+    """HTML of a paired comparison, with some of the answers compared."""
+    return _document(heading, _table(head, rows), *map(_paragraph, notes), *_answers(answers))
+
+
+def _document(heading: str, *parts: str) -> str:
     return (
-        f"Model {first['model']}, n = {first['n']} problems, {first['samples']} samples of each at temperature "
-        f"{first['temperature']}. Data {data}. Command: {' '.join(content['overrides'])}"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(heading)}</title><style>{_STYLE}</style></head>"
+        f"<body><h1>{escape(heading)}</h1>{''.join(parts)}</body></html>\n"
     )
+
+
+def _data(content: Mapping[str, Any]) -> str:
+    return ", ".join(dict.fromkeys(row["dataset"]["fingerprint"][:16] for row in content["rows"]))
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{escape(text)}</p>"
+
+
+def _answers(answers: Sequence[ShownAnswers]) -> Iterator[str]:
+    yield "<h2>Answers</h2>"
+    if len(answers) > 1:
+        yield _paragraph("A few prompts; those on which verdicts differ come first.")
+    yield from shown_answers(answers)
 
 
 def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
     titles = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class=table><table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _histogram(row: Mapping[str, Any]) -> str:
@@ -71,17 +100,9 @@ def _histogram(row: Mapping[str, Any]) -> str:
             + (f'<text x="{i * slot + 2:.1f}" y="{top - 3:.1f}">{count}</text>' if count else "")
         )
     name = escape(name_of(row))
-    drawn = f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="lengths">{"".join(bars)}</svg>'
+    size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
+    drawn = f'<svg {size} role="img" aria-label="lengths">{"".join(bars)}</svg>'
     return f"<figure><figcaption>{name} (tokens)</figcaption>{drawn}</figure>"
-
-
-def _samples(row: Mapping[str, Any], samples: Sequence[Sample]) -> str:
-    shown = "".join(
-        f"<p><b>{escape(sample.verdict)}</b> {escape(sample.id)}</p>"
-        f"<pre>{escape(sample.prompt)}</pre><pre>{escape(sample.response)}</pre>"
-        for sample in samples[:_SHOWN]
-    )
-    return _details(name_of(row), shown)
 
 
 def _details(title: str, inside: str) -> str:

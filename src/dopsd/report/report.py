@@ -1,11 +1,14 @@
 """evaluation.json: all rows, what is pooled of them, and the manifest; and the lines of its table."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from dopsd.evaluation.interval import Interval
 from dopsd.evaluation.paired import McNemar, PairedComparison
+from dopsd.report.answers import weights_title
+from dopsd.report.facts import common_facts, common_parts, differing_facts, facts_of, without_parts
 from dopsd.report.pooled import pooled
 from dopsd.report.row import ReportRow
 
@@ -22,31 +25,57 @@ def report(
     }
 
 
+def title(content: Mapping[str, Any]) -> str:
+    """What is reported of what, and whatever is the same in all rows."""
+    rows = content["rows"]
+    common = common_facts(rows)
+    task, split, n = (common.pop(name, "") for name in ("task", "split", "n"))
+    head = f"{task + ', ' if task else ''}{_reported(content)}{f' on {split}' if split else ''}"
+    runs = [row["checkpoint"] for row in rows if row["checkpoint"]]
+    whose = _whose_weights(common.pop("weights", ""), runs)
+    common.pop("metric", None)
+    rest = [f"{name} {fact}" if name != "decoding" else fact for name, fact in common.items()]
+    shared = common_parts([row["run"] for row in rows])
+    return f"{head} ({f'n = {n}, ' if n else ''}95 % intervals); {', '.join(filter(None, [whose, *rest, *shared]))}"
+
+
 def header(content: Mapping[str, Any]) -> list[str]:
     """The columns that this report needs."""
-    return list(dict.fromkeys(column for row in content["rows"] for column in _cells(row)))
+    reported = _reported(content)
+    facts = differing_facts(content["rows"])
+    figures = dict.fromkeys(column for row in content["rows"] for column in _figures(row, reported))
+    return [*facts, *(column for column in figures if column not in facts)]
 
 
 def lines(content: Mapping[str, Any]) -> list[list[str]]:
     """The cells of each row, the pooled ones at the end."""
-    columns = header(content)
-    rows = [*map(_cells, content["rows"]), *map(_front, content["pooled"])]
-    return [[row.get(column, "") for column in columns] for row in rows]
+    columns, reported = header(content), _reported(content)
+    told = common_parts([row["run"] for row in content["rows"]])
+    cells = [
+        *(facts_of(row) | _figures(row, reported) for row in content["rows"]),
+        *(facts_of(row) | _metrics(row, reported, {}) for row in content["pooled"]),
+    ]
+    for row in cells:
+        row["run"] = without_parts(row["run"], told)
+    return [[row.get(column, "") for column in columns] for row in cells]
 
 
 def notes(content: Mapping[str, Any]) -> list[str]:
     """What is to be said under the table."""
+    baselines = dict.fromkeys(_whose(row["baseline"]) for row in content["rows"] if row["baseline"])
+    said = [f"baseline: {whose}" for whose in baselines]
     rows = [row for row in content["rows"] if row["batch_effect"]]
     if not rows:
-        return []
+        return said
     effects = [row["batch_effect"] for row in rows]
     shares = (
         f"{100 * row['batch_effect']['tokens_that_differ']:.1f} % ({row['title']}, length {row['gen_length']})"
         for row in rows
     )
     return [
+        *said,
         f"{', '.join(dict.fromkeys(effect['dtype'] for effect in effects))}: of the tokens in the first "
-        f"{effects[0]['examples']} answers {', '.join(shares)} differ from those decoded one at a time"
+        f"{effects[0]['examples']} answers {', '.join(shares)} differ from those decoded one at a time",
     ]
 
 
@@ -66,12 +95,22 @@ def comparison_of(figures: Mapping[str, Any]) -> PairedComparison:
     return PairedComparison(**{**figures, "mcnemar": None if test is None else McNemar(**test)})
 
 
-def _cells(row: Mapping[str, Any]) -> dict[str, str]:
-    """What a row shows in each column; pass@1 is the accuracy."""
+def _whose_weights(weights: str, runs: Sequence[str]) -> str:
+    """Whose answers the rows are about, as far as they agree, and of which run, or runs below which directory."""
+    return f"{weights or 'weights'} of {os.path.commonpath(runs)}" if runs else weights
+
+
+def _reported(content: Mapping[str, Any]) -> str:
+    """What the reported metric is called: by its own name where all rows have the same."""
+    metrics = {row["metric"] for row in content["rows"]}
+    return "accuracy" if metrics == {"correct"} or len(metrics) > 1 else metrics.pop()
+
+
+def _figures(row: Mapping[str, Any], reported: str) -> dict[str, str]:
+    """What a row shows in each column behind its facts."""
     cells = {
-        **_front(row),
+        **_metrics(row, reported, row["chance"]),
         **{f"pass@{k}": str(interval_of(figures)) for k, figures in row["pass_at_k"].items() if k != "1"},
-        **{name: _with_chance(share, row["chance"].get(name)) for name, share in row["extras"].items()},
         "tokens": f"{row['mean_tokens']:.1f}",
         "forwards": f"{row['mean_forwards']:.1f}",
         "samples/s": f"{row['samples_per_s']:.2f}",
@@ -85,14 +124,18 @@ def _cells(row: Mapping[str, Any]) -> dict[str, str]:
     return cells
 
 
-def _with_chance(share: float, chance: float | None) -> str:
-    return f"{100 * share:.1f} %" + ("" if chance is None else f" (chance {100 * chance:.1f} %)")
-
-
-def _front(row: Mapping[str, Any]) -> dict[str, str]:
+def _metrics(row: Mapping[str, Any], reported: str, chance: Mapping[str, float]) -> dict[str, str]:
+    """All metrics with their intervals, the reported one first, beside what blind answers reach."""
     return {
-        "weights": row["title"],
-        "length": str(row["gen_length"]),
-        "steps": str(row["denoising_steps"]),
-        "accuracy": str(interval_of(row)),
+        reported if name == row["metric"] else name: str(interval_of(figures)) + by_chance(chance.get(name))
+        for name, figures in row["metrics"].items()
     }
+
+
+def by_chance(chance: float | None) -> str:
+    """What answers that look at no prompt reach, in brackets; nothing where that is not known."""
+    return "" if chance is None else f" (chance {100 * chance:.1f} %)"
+
+
+def _whose(answers: Mapping[str, Any]) -> str:
+    return f"{weights_title(answers['weights'], answers['training_step'])} of {answers['file']} (n = {answers['n']})"

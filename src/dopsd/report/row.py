@@ -11,6 +11,7 @@ from dopsd.evaluation.differing import differing
 from dopsd.evaluation.interval import Interval
 from dopsd.evaluation.paired import PairedComparison
 from dopsd.evaluation.pass_at_k import pass_at
+from dopsd.report.answers import Answers, weights_title
 from dopsd.task import VerdictWord
 
 _BINS = 16
@@ -55,11 +56,16 @@ class BesideExact:
 class ReportRow:
     """An evaluation with what it was asked for (`settings`, as JSON) and how long it took in seconds.
 
-    `left_out` counts prompts that were too long; `chance` are the task's own figures of blind answers.
+    `name` tells it from other rows; `run` is what tells its run from other runs, `weights` are best, final or
+    model, and `decoding` says in which way it is approximate where one is. `left_out` counts prompts that were too
+    long; `chance` are the task's own figures of blind answers.
     """
 
     name: str
-    title: str
+    run: str
+    weights: str
+    training_step: int | None
+    decoding: str
     evaluation: Evaluation
     seconds: float
     left_out: int
@@ -68,6 +74,7 @@ class ReportRow:
     arms: Mapping[str, str]
     settings: Mapping[str, Any]
     repetition: Repetition | None = None
+    baseline: Answers | None = None
     comparison: PairedComparison | None = None
     batch_effect: BatchEffect | None = None
     exact: "ReportRow | None" = None
@@ -75,16 +82,25 @@ class ReportRow:
     def as_dict(self) -> dict[str, Any]:
         """The row in evaluation.json."""
         samples = self.evaluation.samples
+        metrics = {name: asdict(interval) for name, interval in self.evaluation.scores.metrics.items()}
         return {
             "name": self.name,
             "title": self.title,
+            "run": self.run,
+            "checkpoint": self.settings["checkpoint"],
+            "weights": self.weights,
+            "training_step": self.training_step,
+            "training_seed": None if self.repetition is None else self.repetition.seed,
+            "decoding": self.decoding,
             "task": self.arms["task"],
             "model": self.arms["model"],
+            "grader": self.settings["task"].get("grader"),
             **{key: self.settings[key] for key in _SETTINGS_IN_FRONT},
-            **asdict(self.evaluation.accuracy),
+            "metric": self.evaluation.metric,
+            **metrics[self.evaluation.metric],
+            "metrics": metrics,
             "pass_at_k": {str(k): asdict(interval) for k, interval in self.pass_at_k.items()},
-            "mean_score": fmean(sample.score for sample in samples),
-            "extras": _means(samples),
+            "accepted": fmean(sample.accepted for sample in samples),
             "chance": dict(self.chance),
             "verdicts": {word: count for word, count in _counted(samples).items() if count},
             "mean_tokens": fmean(sample.tokens for sample in samples),
@@ -94,11 +110,19 @@ class ReportRow:
             "samples_per_s": self.samples_per_s,
             "long_prompts_left_out": self.left_out,
             "dataset": {"n": len(self.evaluation.problems), "fingerprint": self.fingerprint},
+            "baseline": None if self.baseline is None else self.baseline.as_dict(),
             "comparison": None if self.comparison is None else asdict(self.comparison),
             "batch_effect": None if self.batch_effect is None else asdict(self.batch_effect),
             "beside_exact": None if self.exact is None else asdict(self.beside(self.exact)),
             "settings": self.settings,
         }
+
+    @property
+    def title(self) -> str:
+        """Whose answers they are, and how they were decoded."""
+        return ", ".join(
+            filter(None, (self.run, weights_title(self.weights, self.training_step), self.decoding))
+        )
 
     @property
     def pass_at_k(self) -> dict[int, Interval]:
@@ -118,7 +142,7 @@ class ReportRow:
         )
         return BesideExact(
             row=exact.name,
-            comparison=PairedComparison.of(exact.evaluation.shares, self.evaluation.shares),
+            comparison=exact.evaluation.scores.compared(self.evaluation.scores),
             tokens_that_differ=differing(answers, exact_answers),
             speedup=self.samples_per_s / exact.samples_per_s,
         )
@@ -130,8 +154,7 @@ class ReportRow:
 
 
 _SETTINGS_IN_FRONT = (
-    *("checkpoint", "weights", "split", "gen_length", "block_length", "denoising_steps", "temperature"),
-    *("samples", "seed"),
+    *("split", "gen_length", "block_length", "denoising_steps", "temperature", "samples", "seed"),
 )
 
 
@@ -145,9 +168,3 @@ def length_histogram(tokens: Iterable[int], gen_length: int) -> dict[str, Any]:
 def _counted(samples: Sequence[Sample]) -> dict[str, int]:
     counted = Counter(sample.verdict for sample in samples)
     return {word: counted[word] for word in get_args(VerdictWord)}
-
-
-def _means(samples: Sequence[Sample]) -> dict[str, float]:
-    """The means of the task's own figures, each over the answers that have it."""
-    names = dict.fromkeys(name for sample in samples for name in sample.extras)
-    return {name: fmean(s.extras[name] for s in samples if name in s.extras) for name in names}

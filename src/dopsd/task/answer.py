@@ -16,7 +16,7 @@ def read_answer(response: str) -> str | None:
     if opened < 0:
         return last_boxed(response)
     start = opened + len("<answer>")
-    closed = response.find("</answer>", start)
+    closed = response.find("</answer", start)  # some models do not finish the tag
     content = response[start:] if closed < 0 else response[start:closed]
     if "\\boxed" in content:
         return last_boxed(content)

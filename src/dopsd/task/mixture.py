@@ -57,10 +57,11 @@ class EmbeddedMixture(Task):
         return [*self.countdown.examples(split), *self.sudoku.examples(split)]
 
     def verdict(self, example: Example, response: str) -> Verdict:
-        """The verdict of the task the example comes from, with its score also under that task's name."""
+        """The verdict of the task the example comes from; whether it is correct stands under that task's name too."""
         task = self._task_of(example)
         verdict = task.verdict(example, response)
-        return replace(verdict, extra={**verdict.extra, task.name: verdict.score})
+        correct = float(verdict.correct)
+        return replace(verdict, metrics={"correct": correct, task.name: correct, **verdict.metrics})
 
     def chance(self, examples: Sequence[Example]) -> dict[str, float]:
         """Those of the tasks that the examples come from."""

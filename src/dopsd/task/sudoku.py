@@ -18,15 +18,16 @@ INSTRUCTION = (
     "The 16 cells are given row by row, 0 is a blank. Work it out between <reasoning> and </reasoning>, "
     "then give only the 16 digits of the completed grid as <answer>\\boxed{grid}</answer>."
 )
-SCORES = ("exact", "cells")
+METRICS = ("exact", "cells")
 
 
 class Sudoku(RowTask):
     """Puzzles from a generator (with worked solutions) or from files with the columns puzzle and solution.
 
-    `score="exact"` is 1 for any valid completion, else 0. `score="cells"` is the share of blanks filled
-    right, and `accept_score=0.25` then the field's threshold; but a constant digit fills 25 % of the blanks
-    right on average and passes on seven puzzles of ten: that threshold hardly tells an answer from chance.
+    `exact` is 1 for any valid completion, else 0; `cells` is the share of blanks filled right. One of them, `metric`,
+    is reported and chosen by; an answer is learnt from where one of them, `score`, is at least `accept_score`. The
+    field's threshold is 0.25 of the cells; but a constant digit fills 25 % of the blanks right on average and passes
+    on seven puzzles of ten: that hardly tells an answer from chance.
     """
 
     name = "sudoku"
@@ -45,17 +46,21 @@ class Sudoku(RowTask):
         train: int = 20_000,
         dev: int = 512,
         test: int = 1024,
+        metric: Literal["exact", "cells"] | None = None,
         score: Literal["exact", "cells"] | None = None,
         accept_score: float | None = None,
     ) -> None:
         """Raises ValueError for a value out of range or data that cannot be read.
 
         `blanks` (a number or the two ends of a range), `train` and `test` are of the generator, `dev` is of every
-        source. `score=None` and `accept_score=None` are those of the grader: exact and 1, or cells and 0.25.
+        source. `metric=None`, `score=None` and `accept_score=None` are those of the grader: exact, exact and 1, or
+        cells, cells and 0.25.
         """
         puzzles = SudokuPuzzles(seed=seed, blanks=blanks, train=train, dev=dev, test=test)
         self.seed, self.blank_counts, self.sizes = seed, puzzles.blank_counts, puzzles.sizes
-        self.score = score if score is not None else "cells" if grader == "field" else "exact"
+        usual = "cells" if grader == "field" else "exact"
+        self.metric: str = _one_of_the_metrics("task.metric", metric or usual)
+        self.score = _one_of_the_metrics("task.score", score or usual)
         self.accept_score = _accept_score(accept_score, self.score)
         opened = open_source(
             source,
@@ -66,13 +71,11 @@ class Sudoku(RowTask):
             others={"generated": lambda: puzzles},
         )
         super().__init__(opened, limit=limit, grader=grader, prompt_template=prompt_template)
-        if self.score not in SCORES:
-            raise ValueError(f"task.score={score!r}: must be one of {', '.join(SCORES)}")
 
     def verdict(self, example: Example, response: str) -> Verdict:
-        """Accepted from `accept_score` on; `extra` has exact solve and cell accuracy over the blanks."""
+        """Accepted from `accept_score` on; the metrics are exact solve and cell accuracy over the blanks."""
         verdict = GRADERS[self.name].verdict(self.grader, example.gold, response)
-        score = verdict.extra[self.score]
+        score = verdict.metrics[self.score]
         return replace(verdict, accepted=score >= self.accept_score, score=score)
 
     def chance(self, examples: Sequence[Example]) -> dict[str, float]:
@@ -102,6 +105,12 @@ class Sudoku(RowTask):
     def solution(self, row: Record, gold: Any) -> str | None:
         """The grid, where the puzzle was generated with a worked response."""
         return row.values.get("worked")
+
+
+def _one_of_the_metrics(key: str, value: str) -> str:
+    if value not in METRICS:
+        raise ValueError(f"{key}={value!r}: must be one of {', '.join(METRICS)}")
+    return value
 
 
 def _accept_score(accept_score: float | None, score: str) -> float:

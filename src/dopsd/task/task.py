@@ -1,7 +1,7 @@
 """What a task is: examples of three disjoint splits, and a verdict on a response."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,26 +22,42 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Whether a response counts as right, its score in 0..1, and figures that only this task has.
+    """Whether a response is learnt from (`accepted`), the score that decides it, and the metrics that are reported.
 
-    `answered` says whether the grader found anything in the response that it could take for an answer.
+    Score and metrics are in 0..1. The first metric says whether the response is right as a whole; where none is
+    given it is `correct`, which is 1 for what is accepted. `answered` says whether the grader found anything that it
+    could take for an answer, `answer` what it read.
     """
 
     accepted: bool
     score: float
-    extra: dict[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
     answered: bool = True
+    answer: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            object.__setattr__(self, "metrics", {"correct": float(self.accepted)})
+
+    @property
+    def correct(self) -> bool:
+        """Whether the response is right as a whole."""
+        return next(iter(self.metrics.values())) == 1
 
     @property
     def word(self) -> VerdictWord:
-        """What the verdict is in one word; an accuracy is the share of `correct`."""
-        return "correct" if self.accepted else "wrong" if self.answered else "no_answer"
+        """What the response is in one word, whatever is learnt from."""
+        return "correct" if self.correct else "wrong" if self.answered else "no_answer"
 
 
 class Task(ABC):
-    """A source of examples whose ids start with the task's name, and the judge of responses to them."""
+    """A source of examples whose ids start with the task's name, and the judge of responses to them.
+
+    `metric` is the one of the verdicts' metrics that is reported, and by which the best weights are chosen on dev.
+    """
 
     name: str
+    metric: str = "correct"
 
     @abstractmethod
     def examples(self, split: Split) -> Sequence[Example]:
@@ -56,7 +72,7 @@ class Task(ABC):
         return 0
 
     def chance(self, examples: Sequence[Example]) -> dict[str, float]:
-        """What the best of the answers that look at no prompt reach on average, by the names in `Verdict.extra`."""
+        """What the best of the answers that look at no prompt reach on average, by the names in `Verdict.metrics`."""
         return {}
 
 

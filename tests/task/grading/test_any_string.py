@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dopsd.task import Verdict
-from dopsd.task.grading import math_verify
+from dopsd.task.grading import algebra
 from dopsd.task.grading.countdown import CountdownGold
 from dopsd.task.grading.graders import GRADER_NAMES, GRADERS, GraderName
 from dopsd.task.grading.sudoku import SudokuGold
@@ -32,7 +32,7 @@ NEVER = Mock()
 Case = tuple[str, GraderName]
 CASES: list[Case] = [(task, grader) for task in GOLDS for grader in GRADER_NAMES]
 PIECES = [
-    *(
+    *[
         "<answer>",
         "</answer>",
         "\\boxed{",
@@ -46,8 +46,8 @@ PIECES = [
         "$",
         "\n",
         " ",
-    ),
-    *(
+    ],
+    *[
         "\\frac",
         "\\sqrt",
         "\\left(",
@@ -60,8 +60,8 @@ PIECES = [
         "\\le",
         "\\sum",
         "\\int",
-    ),
-    *(
+    ],
+    *[
         "\\begin{pmatrix}",
         "\\end{pmatrix}",
         "\\\\",
@@ -79,8 +79,8 @@ PIECES = [
         "!",
         "%",
         ".",
-    ),
-    *(
+    ],
+    *[
         "1",
         "18",
         "99999999",
@@ -99,28 +99,44 @@ PIECES = [
         "1234341221434321",
         "²",
         "٣",
-    ),
-    *("__import__('os')", "exit()", "\ud800", "\x00", "e", "1e9", "nan", "inf", "1_000"),
+    ],
+    *[
+        "__import__('os')",
+        "exit()",
+        "\ud800",
+        "\x00",
+        "e",
+        "1e9",
+        "nan",
+        "inf",
+        "1_000",
+        "½",
+        "million",
+        " or ",
+        "cm",
+    ],
 ]
 SALAD = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 ANYTHING = st.text(max_size=200) | SALAD | SALAD.map("<answer>\\boxed{{{}}}</answer>".format)
 TAIL = st.lists(st.sampled_from(["<|endoftext|>", "<|eot_id|>", " ", "\n", "\t"]), max_size=6).map("".join)
 LONG = [
-    "<|endoftext|>",
-    " ",
-    "1",
-    "\\boxed{",
-    "\\boxed{1}",
-    "<answer>",
-    "</answer>",
-    "`",
-    "=",
-    "```1",
-    "{",
-    "(",
-    "1+",
-    "^9",
-    "\\frac{1}{",
+    *[
+        "<|endoftext|>",
+        " ",
+        "1",
+        "\\boxed{",
+        "\\boxed{1}",
+        "<answer>",
+        "</answer>",
+        "`",
+        "=",
+        "```1",
+        "{",
+        "(",
+        "1+",
+        "^9",
+    ],
+    *["\\frac{1}{", "1,", "1 ", "**", "\\text{", "a", "or "],
 ]
 
 
@@ -140,7 +156,7 @@ def check(response: str, tail: str, seconds: dict[Case, list[float]]) -> None:
 def fuzz(strings: int, monkeypatch) -> None:
     seconds: dict[Case, list[float]] = {case: [] for case in CASES}
     asked: list[str] = []
-    monkeypatch.setattr(math_verify._process, "ask", lambda answer, gold: bool(asked.append(answer)))
+    monkeypatch.setattr(algebra._process, "ask", lambda answers, golds: bool(asked.append(answers)))
 
     @settings(
         max_examples=strings,
@@ -156,7 +172,7 @@ def fuzz(strings: int, monkeypatch) -> None:
     every_grader()
     slowest = {case: sorted(taken)[int(0.999 * len(taken))] for case, taken in seconds.items()}
     assert {case: s for case, s in slowest.items() if s >= 0.010} == {}
-    assert len(asked) <= 0.001 * strings  # what math-verify is asked takes longer
+    assert len(asked) <= 0.05 * strings  # what math-verify is asked takes longer
 
 
 def test_two_thousand_strings(monkeypatch):
@@ -182,37 +198,45 @@ def test_time_grows_with_length_and_no_faster(piece, frame):
 @pytest.mark.parametrize(
     "answer",
     [
-        *(
+        *[
             "9" * 299,
             "(" * 150 + ")" * 150,
             "{" * 150 + "}" * 150,
             "9^{" * 50 + "9" + "}" * 50,
+            "60!^{60!}",
+            "\\frac" * 50,
+        ],
+        *[
             "\\sqrt{" * 40 + "2" + "}" * 40,
-        ),
-        *(
             "2^{-100}" * 30,
             "((((1+1)^9)^9)^9)^9",
             "9!!!!!!",
             "x" * 300,
             "1," * 150,
-            "\\frac" * 50,
+        ],
+        *[
             "1/" * 100 + "0",
-            "60!^{60!}",
-        ),
-        *(
             "\\{" * 50,
             "\\begin{pmatrix}" * 15,
             "-" * 290 + "1",
             "\\pm " * 60 + "1",
             "1" + "\\pm 1" * 40,
+        ],
+        *[
             "=" * 200,
             "x=" * 100 + "1",
-        ),
+            "x" + "^{x" * 11 + "}" * 11,
+            "1,x," * 12 + "1",
+            "\\binom{9999999}{5555555}",
+            "99999999!",
+        ],
     ],
 )
 def test_nothing_an_answer_asks_for_takes_long(answer):
+    """Nor long in the other process, which ends within 2 s of its own processor time."""
     for task, grader in CASES:
         for gold in GOLDS[task]:
-            start = time.thread_time()
+            start, wall = time.thread_time(), time.perf_counter()
             GRADERS[task].verdict(grader, gold, f"<answer>\\boxed{{{answer}}}</answer>")
             assert time.thread_time() - start < 0.05, (task, grader, gold)
+            assert time.perf_counter() - wall < 10, (task, grader, gold)

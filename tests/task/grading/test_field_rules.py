@@ -71,7 +71,7 @@ def test_countdown_reads_the_last_box_or_the_whole_response(response, right):
 )
 def test_sudoku_compares_the_blanks_of_the_first_answer(response, cells):
     verdict = sudoku.field(GRID, response)
-    assert verdict.extra["cells"] == verdict.score == cells
+    assert verdict.metrics["cells"] == verdict.score == cells
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """Countdown answers: every number once and exactly the target."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dopsd.task.answer import read_answer
-from dopsd.task.arithmetic import evaluate
+from dopsd.task.arithmetic import MAX_LENGTH, Arithmetic, python_value, sides
 from dopsd.task.expression import OPERATIONS
 from dopsd.task.grading.field_reading import first_tagged, last_boxed, without_tail
-from dopsd.task.grading.python_arithmetic import MAX_LENGTH, python_value
+from dopsd.task.grading.latex import unwrapped
 from dopsd.task.task import Verdict
 
 WRONG = Verdict(accepted=False, score=0.0)
@@ -28,22 +28,28 @@ class CountdownGold:
     target: int
     operations: str = OPERATIONS
 
+    def __str__(self) -> str:
+        return f"{self.target} from {', '.join(map(str, self.numbers))}"
+
 
 def strict(gold: CountdownGold, response: str) -> Verdict:
     """Judge the last answer by exact rational arithmetic."""
     answer = read_answer(response)
     if not answer:
         return NO_ANSWER
+    answer = unwrapped(answer)
+    if "." in answer:
+        return replace(WRONG, answer=answer)  # a number as it was given has no point
     try:
-        result = evaluate(answer)
+        parts = sides(answer)
     except ValueError:
-        return WRONG
-    right = (
-        result.value == gold.target
-        and sorted(result.numbers) == sorted(gold.numbers)
-        and result.operators <= set(gold.operations)
-    )
-    return RIGHT if right else WRONG
+        return replace(WRONG, answer=answer)
+    right = parts[0].value == gold.target and any(_uses(part, gold) for part in (parts[0], parts[-1]))
+    return replace(RIGHT if right else WRONG, answer=answer)
+
+
+def _uses(part: Arithmetic, gold: CountdownGold) -> bool:
+    return sorted(part.numbers) == sorted(gold.numbers) and part.operators <= set(gold.operations)
 
 
 def field(gold: CountdownGold, response: str) -> Verdict:
@@ -54,13 +60,14 @@ def field(gold: CountdownGold, response: str) -> Verdict:
     numbers = [int(found) for found in _NUMBER.findall(expression)]
     if not numbers:
         return NO_ANSWER
-    if sorted(numbers) != sorted(gold.numbers):
-        return WRONG
     try:
-        right = abs(python_value(expression) - gold.target) < _TOLERANCE
+        right = (
+            sorted(numbers) == sorted(gold.numbers)
+            and abs(python_value(expression) - gold.target) < _TOLERANCE
+        )
     except ValueError:
-        return WRONG
-    return RIGHT if right else WRONG
+        right = False
+    return replace(RIGHT if right else WRONG, answer=expression)
 
 
 def _field_expression(response: str) -> str:

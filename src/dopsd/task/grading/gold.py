@@ -69,7 +69,7 @@ def puzzle_in(question: str) -> str:
 
 def _integer(value: object) -> int:
     text = str(value).strip().removesuffix(".0")
-    if not re.fullmatch(r"-?[0-9]{1,12}", text):
+    if not re.fullmatch(r"-?[0-9]{1,15}", text):
         raise ValueError(text)
     return int(text)
 

@@ -1,48 +1,51 @@
-"""GSM8K answers: one number."""
+"""GSM8K answers: one number, and around it nothing that could make it another."""
 
 import re
 from fractions import Fraction
 
 from dopsd.task.answer import read_answer
-from dopsd.task.grading.equivalence import same, without_units
+from dopsd.task.arithmetic import sides
 from dopsd.task.grading.field_reading import boxed_on_one_line, first_tagged
-from dopsd.task.grading.latex_reader import read_latex
-from dopsd.task.grading.latex_value import constant
+from dopsd.task.grading.latex import MAX_LENGTH, UnreadError, tidy, unwrapped, without_style
+from dopsd.task.grading.units import without_unit
+from dopsd.task.grading.words import number_in_words, value_among_words
 from dopsd.task.task import Verdict
 
 _NUMBER = re.compile(r"-?[0-9]+\.?[0-9]*")
-_WRITTEN_NUMBER = re.compile(r"-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|-?\.[0-9]+")
 _DOTS = re.compile(r"\.*")
-_MAX_ANSWER = 300  # characters
-_MAX_LENGTH = 2000
+_NAME = re.compile(r"^\s*[a-zA-Z]?\s*=(?=[^=]*$)")
+_MAX_FIELD = 2000
 
 
 def strict(gold: Fraction, response: str) -> Verdict:
-    """Judge the last answer by its exact value, whatever words and units stand around it."""
+    """Judge the last answer by its exact value; units and plain words may stand around one number."""
     answer = read_answer(response)
-    right = answer is not None and len(answer) <= _MAX_ANSWER and _is_worth(answer, gold)
-    return Verdict(accepted=right, score=float(right), answered=bool(answer))
+    right = answer is not None and len(answer) <= MAX_LENGTH and _value(unwrapped(answer)) == gold
+    return Verdict(accepted=right, score=float(right), answered=bool(answer), answer=answer)
 
 
 def field(gold: Fraction, response: str) -> Verdict:
     """Judge the first box that holds a number, or else the last number between the answer tags."""
     value = _field_value(response)
     right = value is not None and value == float(gold)
-    return Verdict(accepted=right, score=float(right), answered=value is not None)
+    read = None if value is None else f"{value:.15g}"
+    return Verdict(accepted=right, score=float(right), answered=value is not None, answer=read)
 
 
-def _is_worth(answer: str, gold: Fraction) -> bool:
+def _value(answer: str) -> Fraction | None:
+    """What the answer is worth: a number or true equation, number words, or the one number among plain words."""
+    worded = number_in_words(answer)
+    if worded is not None:
+        return worded
+    value, _ = without_unit(_NAME.sub("", answer))
     try:
-        if same(read_latex(without_units(answer)), constant(gold)):
-            return True
+        return sides(tidy(value))[-1].value
     except ValueError:
         pass
-    written = {_number(found) for found in _WRITTEN_NUMBER.findall(answer)}
-    return written == {gold}
-
-
-def _number(text: str) -> Fraction:
-    return Fraction(text.replace(",", ""))
+    try:
+        return value_among_words(without_style(_NAME.sub("", answer)))
+    except UnreadError:
+        return None
 
 
 def _field_value(response: str) -> float | None:
@@ -52,7 +55,7 @@ def _field_value(response: str) -> float | None:
         value = _as_number(content, which=0)
         if value is not None:
             return value
-    return _as_number((first_tagged(response) or "")[:_MAX_LENGTH], which=-1)
+    return _as_number((first_tagged(response) or "")[:_MAX_FIELD], which=-1)
 
 
 def _as_number(text: str, which: int) -> float | None:

@@ -13,7 +13,7 @@ def strict(gold: str, response: str) -> Verdict:
     """Judge the last answer by what it is worth."""
     answer = read_answer(response)
     right = answer is not None and equivalent(answer, gold)
-    return Verdict(accepted=right, score=float(right), answered=bool(answer))
+    return Verdict(accepted=right, score=float(right), answered=bool(answer), answer=answer)
 
 
 def field(gold: str, response: str) -> Verdict:
@@ -21,4 +21,4 @@ def field(gold: str, response: str) -> Verdict:
     response = without_tail(response)
     answer = last_boxed(response) or first_tagged(response)
     right = answer is not None and len(answer) <= _MAX_LENGTH and same_spelling(answer, gold)
-    return Verdict(accepted=right, score=float(right), answered=bool(answer))
+    return Verdict(accepted=right, score=float(right), answered=bool(answer), answer=answer)

@@ -9,7 +9,9 @@ from dopsd.task.grading.field_reading import without_tail
 from dopsd.task.sudoku_grids import CELLS, is_solved
 from dopsd.task.task import Verdict
 
-_SEPARATORS = re.compile(r"[\s,;|\[\]&\\-]+")
+_BORDERS = re.compile(
+    r"\\(?:hline|begin\{(?:array|[pb]?matrix)\}(?:\{[lcr|]*\})?|end\{\w+\}|\\|(?![a-z]))|[\s,;|\[\](){}&+*`$\u2500-\u257f-]+"
+)
 _GRID = re.compile(r"[0-9]{16}")
 _FENCED = re.compile(r"```([0-9\s]{1,200})```")
 _CLOSING = re.compile("|".join(map(re.escape, (*END_TOKENS, "</answer>"))))
@@ -27,6 +29,9 @@ class SudokuGold:
     puzzle: str
     solution: str
 
+    def __str__(self) -> str:
+        return self.solution
+
     @property
     def blanks(self) -> list[int]:
         """The cells to fill."""
@@ -34,16 +39,16 @@ class SudokuGold:
 
 
 def strict(gold: SudokuGold, response: str) -> Verdict:
-    """Judge the last answer by the rules: any valid completion is right; `extra` has the share of blanks too."""
+    """Judge the last answer by the rules: any valid completion is right; the share of blanks stands beside."""
     answer = read_answer(response)
-    grid = _SEPARATORS.sub("", answer or "")
+    grid = _BORDERS.sub("", answer or "")
     if not _GRID.fullmatch(grid):
         exact = cells = 0.0
     else:
         exact = float(_is_completion(gold, grid))
         cells = exact or _cell_accuracy(gold, grid)
-    extra = {"exact": exact, "cells": cells}
-    return Verdict(accepted=exact == 1, score=exact, extra=extra, answered=bool(answer))
+    metrics = {"exact": exact, "cells": cells}
+    return Verdict(accepted=exact == 1, score=exact, metrics=metrics, answered=bool(answer), answer=answer)
 
 
 def field(gold: SudokuGold, response: str) -> Verdict:
@@ -51,8 +56,11 @@ def field(gold: SudokuGold, response: str) -> Verdict:
     answer = "".join(_field_grid(without_tail(response))[:_MAX_ANSWER].split())[:CELLS]
     grid = answer.ljust(CELLS, "0")
     cells = _cell_accuracy(gold, grid)
-    extra = {"exact": float(cells == 1), "cells": cells}
-    return Verdict(accepted=cells >= FIELD_ACCEPTS, score=cells, extra=extra, answered=bool(answer))
+    metrics = {"exact": float(cells == 1), "cells": cells}
+    accepted = cells >= FIELD_ACCEPTS
+    return Verdict(
+        accepted=accepted, score=cells, metrics=metrics, answered=bool(answer), answer=answer or None
+    )
 
 
 def constant_digit_accuracy(golds: Sequence[SudokuGold], *, pooled: bool) -> float:

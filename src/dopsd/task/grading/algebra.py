@@ -1,49 +1,30 @@
-"""math-verify at arm's length: asked in a process of its own, so that no answer can hang or stop the program."""
+"""math-verify and sympy at arm's length: in a process of their own, so that no answer can hang or stop the program."""
 
 import atexit
 import json
 import logging
 import os
-import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from threading import Lock
 
-_WORKER = Path(__file__).with_name("math_verify_worker.py")
-_DEADLINE_S = 20.0  # wall clock; the worker gives up after 2 s of its own processor time
-_MAX_LENGTH = 120  # characters
-_PLAIN = re.compile(r"[ -~]+")
-_TOO_LARGE = re.compile(r"\d{13}|(?:\^.*){5}|!|\^\s*\{?\s*\d{4}")
-_DANGLING = re.compile(r"[-+*/^_=<>,(\[{]\s*$|^\s*[*/^_=<>,)\]}]")
+from dopsd.task.grading.statement import Statement
+
+_WORKER = Path(__file__).with_name("algebra_worker.py")
+_DEADLINE_S = 20.0  # wall clock; the worker ends within 2 s of its own processor time
 
 log = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=4096)
-def ask_math_verify(answer: str, gold: str) -> bool:
-    """Whether math-verify holds the two equal; no where it cannot read them, and no (logged) where it gives up."""
-    if not (is_well_formed(answer) and is_well_formed(gold)):
-        return False
-    equal = _process.ask(answer, gold)
+def ask(answers: list[Statement], golds: list[Statement]) -> bool:
+    """Whether some reading of the answer agrees with one of the gold; no (logged) where the worker gives up."""
+    equal = _process.ask(answers, golds)
     if equal is None:
-        log.warning("math-verify gave up on %r against %r, which counts as wrong", answer, gold)
+        log.warning("no verdict in time on %s against %s, which counts as wrong", answers[0], golds[0])
     return bool(equal)
-
-
-def is_well_formed(latex: str) -> bool:
-    """Whether an expression is short, plain text, closed, and asks for no huge number."""
-    return (
-        len(latex) <= _MAX_LENGTH
-        and _PLAIN.fullmatch(latex) is not None
-        and _DANGLING.search(latex) is None
-        and _TOO_LARGE.search(latex) is None
-        and latex.count("{") == latex.count("}")
-        and sum(map(latex.count, "([")) == sum(map(latex.count, ")]"))
-    )
 
 
 @dataclass
@@ -54,7 +35,7 @@ class _Process:
     owner: int = 0
     lock: Lock = field(default_factory=Lock)
 
-    def ask(self, answer: str, gold: str) -> bool | None:
+    def ask(self, answers: list[Statement], golds: list[Statement]) -> bool | None:
         """What the worker says; None where it gives up."""
         if self.owner != os.getpid():
             self.worker, self.owner, self.lock = None, os.getpid(), Lock()
@@ -63,7 +44,7 @@ class _Process:
             assert worker.stdin is not None
             assert worker.stdout is not None
             try:
-                worker.stdin.write(json.dumps([answer, gold]) + "\n")
+                worker.stdin.write(json.dumps([answers, golds]) + "\n")
                 worker.stdin.flush()
                 with DefaultSelector() as selector:
                     selector.register(worker.stdout, EVENT_READ)

@@ -1,0 +1,78 @@
+"""Whether anything is learnt: a run of which nothing is must not look like one that works."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+import lightning as L
+
+from dopsd.callbacks.measures import logged_now
+
+_EARLY = 3  # training steps
+_ROUNDING = 1e-5  # a gradient norm below it
+
+
+@dataclass
+class LearningCounts:
+    """What training steps have learnt from: `examples` are those that the weights have moved for."""
+
+    steps: int = 0
+    examples: int = 0
+    accepted: int = 0
+    too_long: int = 0
+    losses: int = 0
+    finite_gradients: int = 0
+
+    @property
+    def complaint(self) -> str | None:
+        """That nothing was learnt so far, the likely cause, and what to change; None where something was."""
+        if self.examples or not self.steps:
+            return None
+        return f"nothing was learnt in {self.steps} training steps: {self._cause}"
+
+    @property
+    def _cause(self) -> str:
+        if self.finite_gradients:
+            return "every gradient was 0, the teacher says what the student says (try a higher rho)"
+        if self.losses:
+            return "no gradient was finite (try a lower lr, or model.dtype=float32)"
+        if self.too_long:
+            return "no reference solution fits into the canvas (try a higher gen_length)"
+        if self.accepted:
+            return "the teacher left nothing of the accepted answers to learn (try a lower rho)"
+        return (
+            "no answer was accepted (try more max_attempts, another temperature or gen_length, an easier task, "
+            "or method=sft first; learning.learn_from=all learns from refused answers, too)"
+        )
+
+
+class LearningCheck(L.Callback):
+    """Counts what is learnt from, and says after the first steps where that is nothing."""
+
+    def __init__(self, say: Callable[[str], None]):
+        self._say, self.counts = say, LearningCounts()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts one training step."""
+        values, counts = logged_now(trainer), self.counts
+        gradient = values.get("train/gradient_norm", float("nan"))
+        counts.steps += 1
+        counts.accepted += round(values.get("rollout/accepted", 0.0) * len(batch))
+        counts.too_long += round(values.get("sft/too_long", 0.0))
+        counts.losses += "train/loss" in values
+        counts.finite_gradients += isfinite(gradient)
+        if isfinite(gradient) and gradient > _ROUNDING:
+            counts.examples += round(values["train/examples"])
+        if counts.steps == _EARLY and counts.complaint:
+            self._say(f"WARNING: {counts.complaint}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counts so far."""
+        return asdict(self.counts)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Counts on."""
+        self.counts = LearningCounts(**state_dict)

@@ -1,0 +1,72 @@
+"""The jobs of a sweep: their directories, the list of them that stays in the sweep's, and how a sweep is resumed."""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from dopsd.config.errors import UserError
+from dopsd.config.paths import SWEEP, spelled
+from dopsd.config.saved import CONFIG, key_of
+from dopsd.files import write_text
+
+log = logging.getLogger(__name__)
+_LONGEST = 100  # bytes in the name of a job's directory
+_DONE = "summary.json"
+
+
+def job_directory(differing: str) -> str:
+    """A directory's name for the overrides in which a job differs: a part and a digest where they do not fit."""
+    name = re.sub(r"[/\\\s'\"]+", "-", differing)
+    if name == differing and len(name.encode()) <= _LONGEST:
+        return name
+    digest = sha256(differing.encode()).hexdigest()[:8]
+    return f"{name.encode()[: _LONGEST - 9].decode(errors='ignore')}~{digest}"
+
+
+OmegaConf.register_new_resolver("job_directory", job_directory, replace=True)
+
+
+def write_jobs(directory: Path, jobs: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """Leaves the list of a sweep's jobs, each with its directory and its overrides."""
+    content = [{"directory": name, "overrides": list(overrides)} for name, overrides in jobs]
+    write_text(directory / SWEEP, yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=1000))
+
+
+def commands_of(arguments: Sequence[str], entry: str) -> Iterator[list[str]]:
+    """The arguments; or one list for each unfinished job of the sweep that is to be resumed; raises UserError."""
+    sweep = _resumed_sweep(arguments) if entry == "train" else None
+    if sweep is None:
+        yield list(arguments)
+        return
+    more = [argument for argument in arguments if key_of(argument) != "resume"]
+    for name, overrides in _read_jobs(sweep):
+        run = sweep / name
+        if not more and (run / _DONE).is_file():
+            log.warning("%s is finished", run)
+        elif (run / CONFIG).is_file():
+            yield [f"resume={spelled('resume', str(run))}", *more]
+        else:
+            yield [*overrides, *more, f"hydra.run.dir={spelled('hydra.run.dir', str(run))}"]
+
+
+def _resumed_sweep(arguments: Sequence[str]) -> Path | None:
+    """The directory of the sweep that `resume` names; None for that of a run."""
+    values = [argument for argument in arguments if key_of(argument) == "resume"]
+    if not values:
+        return None
+    directory = Path(str(OverridesParser.create().parse_override(values[-1]).value()))
+    return directory if (directory / SWEEP).is_file() and not (directory / CONFIG).is_file() else None
+
+
+def _read_jobs(directory: Path) -> list[tuple[str, list[str]]]:
+    try:
+        jobs = yaml.safe_load((directory / SWEEP).read_text(encoding="utf-8"))
+        return [(str(job["directory"]), [str(o) for o in job["overrides"]]) for job in jobs]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        raise UserError(f"resume={directory}: {SWEEP} cannot be read ({error})") from error

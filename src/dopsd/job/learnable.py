@@ -1,0 +1,66 @@
+"""What can be known of a training before anything is loaded: that it could learn nothing."""
+
+from typing import Any
+
+from omegaconf import DictConfig
+
+from dopsd.config.build import typed_key
+from dopsd.config.errors import UserError
+from dopsd.distillation.divergence import Objective
+from dopsd.distillation.teacher import SuffixTeacher
+from dopsd.method.dopsd import Learning
+from dopsd.method.teacher_weights import EMAWeights, FixedWeights, LiveWeights
+from dopsd.rollout import Rollout
+
+_STUDENTS_OWN = (FixedWeights, LiveWeights, EMAWeights)
+"""Teachers that start from the student's weights: shown nothing more than it, they say what it says."""
+
+
+def check_learnable(arguments: dict[str, Any], config: DictConfig) -> None:
+    """Raises UserError where a method with these arguments would learn nothing, or try the same again and again."""
+    rollout, teacher = arguments.get("rollout"), arguments.get("teacher")
+    if not isinstance(rollout, Rollout):
+        return
+    _check_tries(rollout, config)
+    if isinstance(teacher, SuffixTeacher):
+        is_students_own = isinstance(arguments.get("teacher_weights"), _STUDENTS_OWN)
+        _check_ratio(teacher, rollout, config, is_students_own=is_students_own)
+    learning, objective = arguments.get("learning"), arguments.get("objective")
+    if isinstance(learning, Learning) and not learning.train_last_block and rollout.sampler.blocks == 1:
+        key = typed_key(config, "learning.train_last_block")
+        raise UserError(
+            f"{key}=false: gen_length={rollout.sampler.gen_length} has one block, nothing is left"
+        )
+    if isinstance(objective, Objective) and objective.vocab_top_k == 1:
+        key = typed_key(config, "objective.vocab_top_k")
+        raise UserError(f"{key}=1: two distributions over one entry are always equal; must be at least 2")
+
+
+def _check_tries(rollout: Rollout, config: DictConfig) -> None:
+    sampler = rollout.sampler
+    is_same_again = sampler.temperature == 0 and sampler.remasking != "random" and not rollout.dropout
+    if is_same_again and rollout.max_attempts > 1:
+        temperature, attempts = (
+            typed_key(config, key) for key in ("rollout.sampler.temperature", "rollout.max_attempts")
+        )
+        raise UserError(
+            f"{temperature}=0: all {rollout.max_attempts} tries of a prompt would be the same; "
+            f"needs {attempts}=1, or a temperature above 0"
+        )
+
+
+def _check_ratio(
+    teacher: SuffixTeacher, rollout: Rollout, config: DictConfig, *, is_students_own: bool
+) -> None:
+    """A teacher shown nothing is no harmless case: Adam makes whole steps of gradients that are mere rounding."""
+    sampler, ratio = rollout.sampler, teacher.retain_ratio
+    typed = f"{typed_key(config, 'teacher.retain_ratio')}={ratio:g}"
+    is_of_all = teacher.region == teacher.counted == "masked"
+    if is_of_all and ratio == 1:
+        raise UserError(
+            f"{typed}: the teacher would be shown every masked position, and none is left to learn"
+        )
+    positions = sampler.gen_length - (0 if is_of_all else sampler.block_length)
+    if is_students_own and int(ratio * positions) == 0:
+        allowed = f"must be at least 1/{positions}" if positions else "gen_length has one block"
+        raise UserError(f"{typed}: the teacher would be shown no more than the student sees; {allowed}")

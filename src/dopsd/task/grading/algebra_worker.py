@@ -1,0 +1,217 @@
+"""Run as a script: reads [answers, golds] lines, writes true, false or null (gave up), until its input ends.
+
+LaTeX is read by math-verify's reader; two expressions are equal where they have the same letters and the same value,
+to fifty digits, whatever numbers stand for the letters.
+"""
+
+import json
+import logging
+import re
+import signal
+import sys
+from functools import lru_cache
+from typing import Any
+
+BUDGET_S = 1.0  # of processor time for one question
+_LAST_S = 1.7  # after which the system ends the process, whatever it is at
+_DIGITS = 50  # that two values must share
+_HUGE = 6000  # digits before or behind the point from which on a value, or a part of it, is compared by its spelling
+_POOL = "xyzabckmnpqrstuvw"  # letters without a meaning of their own to the reader
+_NAME = re.compile(r"(\\?[a-zA-Z]+)( _ \{ \w+ \})?")
+_KNOWN = """
+frac sqrt binom cdot pi infty sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lfloor rfloor lceil
+rceil gcd lcm max min
+"""
+_DECIMAL = re.compile(r"(\d*)\.(\d+)")
+_GREEK = """
+alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi varphi chi psi
+omega Delta Gamma Lambda Omega Phi Pi Psi Sigma Theta
+"""
+_COMMANDS, _LETTERS = ({f"\\{name}" for name in names.split()} for names in (_KNOWN, _GREEK))
+_PLAIN = re.compile(r"(?:[\d\s+\-/^{}()|!.\[\]]|\\log(?: _)?)*")
+_UNDEFINED = re.compile(r"(?<!\\)\b[fgh] \(")
+_POINTS = (137, 211, -173)  # the last only where the sign of a letter matters
+
+
+class OutOfTimeError(BaseException):
+    """The budget is used up; no `except Exception` on the way holds it back."""
+
+
+def main() -> None:
+    """Answer one question a line."""
+    logging.disable(logging.CRITICAL)
+    signal.signal(signal.SIGVTALRM, _give_up)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it ends our input
+    import latex2sympy2_extended  # noqa: F401, PLC0415 (slow: not on the budget of the first question)
+
+    for line in sys.stdin:
+        answers, golds = json.loads(line)
+        sys.stdout.write(json.dumps(_within_budget(answers, golds)) + "\n")
+        sys.stdout.flush()
+
+
+def _within_budget(answers: list, golds: list) -> bool | None:
+    try:
+        # the interval: what swallows the first alarm meets the next
+        signal.setitimer(signal.ITIMER_VIRTUAL, BUDGET_S, 0.1)
+        signal.setitimer(signal.ITIMER_PROF, _LAST_S)
+        return any(_same(answer, gold) for answer in answers for gold in golds)
+    except OutOfTimeError:
+        return None
+    except Exception:
+        return False
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _same(answer: list, gold: list) -> bool:
+    """Whether two statements agree: lists in any order, `x = 5` with 5, equations up to a factor."""
+    answer, gold = _settled(answer), _settled(gold)
+    kinds = {answer[0], gold[0]}
+    if kinds <= {"named", "equation"} and answer[:2] != gold[:2]:
+        return _proportional(_sides(answer), _sides(gold))
+    if "named" in kinds and "equation" not in kinds:
+        return _same(*(it[2] if it[0] == "named" else it for it in (answer, gold)))
+    return len(kinds) == 1 and len(answer) == len(gold) and _same_parts(answer[0], answer[1:], gold[1:])
+
+
+def _same_parts(kind: str, answer: list, gold: list) -> bool:
+    match kind:
+        case "value":
+            return equal(answer[0], gold[0])
+        case "equation" | "relation":
+            return answer[0] == gold[0] and _proportional(answer[1:], gold[1:], positive=answer[0] != "=")
+        case "list":
+            return _same_in_any_order(answer, gold)
+        case "tuple":
+            return answer[:2] == gold[:2] and all(map(_same, answer[2:], gold[2:]))
+    return False
+
+
+def _settled(statement: list) -> list:
+    """A chain of equal sides as its last, one of two sides with letters as an equation, any other as untrue."""
+    if statement[0] != "chain":
+        return statement
+    first, *others = statement[1:]
+    if all(_same(first, other) for other in others):
+        return others[-1] if others else first
+    is_equation = len(others) == 1 and first[0] == others[0][0] == "value"
+    return ["equation", "=", first, others[0]] if is_equation else ["untrue"]
+
+
+def _sides(statement: list) -> list:
+    return statement[2:] if statement[0] == "equation" else [["value", statement[1]], statement[2]]
+
+
+def _same_in_any_order(answers: list, golds: list) -> bool:
+    if "cup" in (answers[0], golds[0]):
+        return answers[0] == golds[0] and _same_in_any_order(answers[1:], golds[1:])
+    left = list(golds)
+    for answer in answers:
+        found = next((i for i, gold in enumerate(left) if answer == gold or _same(answer, gold)), None)
+        if found is None:
+            return False
+        left.pop(found)
+    return not left
+
+
+def _proportional(answer: list, gold: list, *, positive: bool = False) -> bool:
+    """Whether left - right of the one is a constant, maybe positive, times that of the other."""
+    if any(side[0] != "value" for side in (*answer, *gold)):
+        return False
+    one, other = (f"( {left[1]} ) - ( {right[1]} )" for left, right in (answer, gold))
+    letters = _letters(one)
+    if not letters or letters != _letters(other):
+        return False
+    pairs = [(_value(one, letters, point), _value(other, letters, point)) for point in _POINTS]
+    if not all(pair[0] and pair[1] and pair[0][0] and pair[1][0] for pair in pairs):
+        return False
+    ratios = [(of_one[0] / of_other[0], of_one[1] + of_other[1]) for of_one, of_other in pairs]
+    return all(_close(ratios[0], ratio) for ratio in ratios) and (not positive or bool(ratios[0][0] > 0))
+
+
+def equal(answer: str, gold: str) -> bool:
+    """Whether two expressions have the same letters and the same value wherever they are looked at."""
+    letters = _letters(answer)
+    if answer == gold or letters is None or letters != _letters(gold):
+        return answer == gold
+    points = _POINTS if "|" in answer + gold else _POINTS[: 2 if letters else 1]
+    pairs = [(_value(answer, letters, point), _value(gold, letters, point)) for point in points]
+    return all(pair[0] and pair[1] and _close(pair[0], pair[1]) for pair in pairs)
+
+
+def _letters(text: str) -> tuple[str, ...] | None:
+    """What stands for numbers in an expression; None where there is anything that is not known."""
+    signs = _NAME.sub(lambda found: "\\log" if found[1] == "\\log" else "", text)
+    names = {found[1] + (found[2] or "") for found in _NAME.finditer(text) if found[1] not in _COMMANDS}
+    names -= {"e", "i"}
+    known = all(name.partition(" ")[0] in _LETTERS or name[0] != "\\" for name in names)
+    if not known or len(names) > len(_POOL) or not _PLAIN.fullmatch(signs) or _UNDEFINED.search(text):
+        return None
+    return tuple(sorted(names))
+
+
+@lru_cache(maxsize=256)
+def _read(text: str, letters: tuple[str, ...]) -> Any:
+    """The expression in sympy, each letter as one of the pool; None where it has functions that nobody defined."""
+    from latex2sympy2_extended import latex2sympy  # noqa: PLC0415
+    from latex2sympy2_extended.latex2sympy2 import ConversionConfig  # noqa: PLC0415
+    from sympy import I, Symbol  # noqa: PLC0415
+    from sympy.core.function import AppliedUndef  # noqa: PLC0415
+
+    pool = dict(zip(letters, _POOL, strict=False))
+    text = _NAME.sub(lambda found: pool.get(found[0], pool.get(found[1], found[1]) + (found[2] or "")), text)
+    text = _DECIMAL.sub(lambda it: f"( \\frac {{ {it[1]}{it[2]} }} {{ {10 ** len(it[2])} }} )", text)
+    config = ConversionConfig(interpret_as_mixed_fractions=False, lowercase_symbols=False)
+    expression: Any = latex2sympy(text, normalization_config=None, conversion_config=config)
+    if expression.has(AppliedUndef) or {str(it) for it in expression.free_symbols} - {"i"} - set(
+        pool.values()
+    ):
+        return None
+    return expression.xreplace({Symbol("i"): I})
+
+
+@lru_cache(maxsize=256)
+def _value(text: str, letters: tuple[str, ...], point: int) -> Any:
+    """The value where letters are numbers near `point`/61, and the digits of its largest part; None without one."""
+    from sympy import Rational, Symbol, oo, postorder_traversal  # noqa: PLC0415
+
+    expression = _read(text, letters)
+    if expression is None:
+        return None
+    if expression in (oo, -oo):
+        return expression, 0
+    at = {Symbol(_POOL[i]): Rational(point + 13 * i * i + 7 * i, 61) for i in range(len(letters))}
+    most = 0
+    part: Any
+    for part in postorder_traversal(expression):
+        size = abs(part.evalf(15, subs=at))
+        if not size.is_Number or not size.is_finite:
+            return None
+        most = max(most, _digits(size))
+        if most > _HUGE:
+            return None
+    return expression.evalf(_DIGITS + 20 + 2 * most, subs=at), most
+
+
+def _digits(size: Any) -> int:
+    """How far a positive number is from 1, in digits before or behind the point."""
+    if size.is_Rational:
+        return len(str(max(size.p, size.q))) - 1
+    return int(abs(size._mpf_[2] + size._mpf_[3]) * 0.30103) if size != 0 else 0
+
+
+def _close(one: tuple, other: tuple) -> bool:
+    if not (one[0].is_finite and other[0].is_finite):
+        return one[0] == other[0]
+    size = max(abs(one[0]), abs(other[0]))
+    return bool(abs(one[0] - other[0]) <= size * 10 ** -(_DIGITS + max(one[1], other[1])))
+
+
+def _give_up(*_: object) -> None:
+    raise OutOfTimeError
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""A run of which nothing is learnt says so early, and why; counting goes on after a resume."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dopsd.callbacks.learning_check import LearningCheck
+
+LEARNT = {"rollout/accepted": 0.5, "train/loss": 1.0, "train/gradient_norm": 0.2, "train/examples": 2.0}
+
+
+class Watched:
+    """Training steps of four prompts that log these values."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.check = LearningCheck(self.said.append)
+
+    def step(self, values: dict[str, float], times: int = 1) -> "Watched":
+        results = SimpleNamespace(metrics=lambda on_step: {"callback": values})
+        trainer: Any = SimpleNamespace(_results=results)
+        for _ in range(times):
+            self.check.on_train_batch_end(trainer, None, None, range(4), 0)  # type: ignore[arg-type]
+        return self
+
+
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        ({"rollout/accepted": 0.0}, "no answer was accepted"),
+        ({"rollout/accepted": 0.5}, "left nothing of the accepted answers to learn (try a lower rho)"),
+        (LEARNT | {"train/gradient_norm": 3e-7}, "every gradient was 0"),
+        (LEARNT | {"train/gradient_norm": float("nan")}, "no gradient was finite"),
+        ({"sft/too_long": 4.0}, "no reference solution fits"),
+    ],
+)
+def test_the_cause_is_named_once_after_three_steps(values: dict[str, float], cause: str) -> None:
+    watched = Watched().step(values, 2)
+    assert watched.said == []
+    watched.step(values, 5)
+    (line,) = watched.said
+    assert "nothing was learnt in 3 training steps" in line
+    assert cause in line
+    assert cause in str(watched.check.counts.complaint)
+
+
+def test_one_step_that_learns_is_enough() -> None:
+    watched = Watched().step({"rollout/accepted": 0.0}, 2).step(LEARNT).step({"rollout/accepted": 0.0}, 9)
+    assert (watched.said, watched.check.counts.complaint, watched.check.counts.examples) == ([], None, 2)
+
+
+def test_a_resumed_run_counts_on() -> None:
+    before, after = Watched().step(LEARNT, 3), Watched()
+    after.check.load_state_dict(before.check.state_dict())
+    after.step({"rollout/accepted": 0.0})
+    assert (after.check.counts.steps, after.check.counts.examples) == (4, 6)

@@ -1,0 +1,82 @@
+"""A run on W&B, read back from its offline files: one run however often it is resumed; a logger may fail."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import QUICK, read_json, run
+from lightning.pytorch.loggers import CSVLogger
+
+SMALL_TASK = ("task.max_number=4", "task.dev=2", "task.test=2", "model.init=random")
+
+
+def records(directory: Path) -> list[dict[str, Any]]:
+    """What W&B's own reader finds in an offline run."""
+    command = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(directory)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def of_kind(kind: str, read: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [record[kind] for record in read if record["type"] == kind]
+
+
+def test_a_resumed_run_is_one_run_with_its_results(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("HOME", "/proc")  # nothing can be written there
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    directory = tmp_path / "sweep" / "job"
+    directory.parent.mkdir()
+    (directory.parent / "multirun.yaml").touch()
+    where = f"hydra.run.dir={directory}"
+    ran = run(capsys, "train", *QUICK, *SMALL_TASK, model, "logger=wandb", where)
+    assert (ran.code, "WARNING" in ran.err) == (0, False), ran.err
+    assert run(capsys, "train", f"resume={directory}", "max_steps=2").code == 0
+    assert not {"WANDB_DATA_DIR", "WANDB_CACHE_DIR"} & os.environ.keys()
+
+    first, second = map(records, sorted((directory / "wandb").glob("offline-run-*")))
+    runs = [of_kind("run", read)[0] for read in (first, second)]
+    assert runs[0]["run_id"] == runs[1]["run_id"]
+    assert (runs[0]["display_name"], runs[0]["run_group"], runs[0]["job_type"]) == ("job", "sweep", "train")
+    assert set(runs[0]["tags"]) == {"method=dopsd", "task=countdown", "model=tiny"}
+    assert "training_step" in [metric.get("step_metric") for metric in of_kind("metric", first)]
+    rows = [row["item"] for row in of_kind("history", first)]
+    assert {row["training_step"] for row in rows if "eval/accuracy" in row} == {0, 1}
+    config = json.dumps([record for record in first if record["type"] in ("run", "config")])
+    assert "retain_ratio" in config
+    assert "${" not in config
+    summary = read_json(directory / "summary.json")
+    logged: dict[str, Any] = {}
+    for update in of_kind("summary", second):
+        logged |= update.get("update", {})
+    found = json.dumps(logged)
+    for weights in ("base", "best", "final"):
+        assert f"test/{weights}/accuracy" in found
+    assert logged["test/final/accuracy"] == summary["final"]["accuracy"]
+
+
+@pytest.mark.parametrize("failing", ["__init__", "log_metrics", "log_hyperparams"])
+def test_a_run_goes_on_without_a_logger_that_fails(
+    failing: str,
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError("no space left\non the device")
+
+    monkeypatch.setattr(CSVLogger, failing, fail)
+    logger = ("+logger._target_=lightning.pytorch.loggers.CSVLogger",)
+    ran = run(capsys, "train", *QUICK, *SMALL_TASK, model, *logger, f"hydra.run.dir={tmp_path / 'run'}")
+    assert ran.code == 0, ran.err
+    assert [line for line in ran.err.splitlines() if "WARNING" in line] == [
+        "WARNING: logger=csv failed, the run goes on without it (OSError: no space left on the device)"
+    ]
+    assert read_json(tmp_path / "run" / "summary.json")["optimizer_steps"] == 1
