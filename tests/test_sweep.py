@@ -21,8 +21,9 @@ def finished_job(directory: Path, right: list[bool], **more: Any) -> None:
     (directory / "samples").mkdir(parents=True)
     (directory / "config.yaml").touch()
     for weights in ("base", "best", "final"):
-        words = ("correct" if is_right else "wrong" for is_right in right)
-        rows = [{"id": str(i), "verdict": word} for i, word in enumerate(words)]
+        metrics = [{"correct": float(is_right)} for is_right in right]
+        whose = {"weights": weights, "training_step": 0, "metric": "correct"}
+        rows = [whose | {"id": str(i), "metrics": of} for i, of in enumerate(metrics)]
         file = directory / "samples" / f"{weights}.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     content = dict.fromkeys(("base", "best", "final"), figures) | more

@@ -138,10 +138,13 @@ def test_the_ways_of_decoding_are_keys_of_rollouts_and_of_evaluations(key: str) 
     value = DECODING[key]
     evaluation = Plan.of(composed(f"{key}={value}", "model.init=random", entry="evaluate"))
     assert getattr(evaluation.evaluation_sampler, key) == value
-    training = Plan.of(composed(f"rollout.sampler.{key}={value}", "model.init=random"))
+    training = Plan.of(composed(f"{key}={value}", "model.init=random"))
     assert getattr(training.method.arguments["rollout"].sampler, key) == value
     approximate = key in ("threshold", "cache")  # held-out accuracy is not
     assert getattr(training.evaluation_sampler, key) == (None if approximate else value)
+    only_rollouts = Plan.of(composed(f"rollout.sampler.{key}={value}", "model.init=random"))
+    assert getattr(only_rollouts.method.arguments["rollout"].sampler, key) == value
+    assert getattr(only_rollouts.evaluation_sampler, key) != value
 
 
 def test_a_large_models_evaluation_has_a_budget() -> None:

@@ -29,11 +29,11 @@ def test_here_it_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_ends_in_its_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def entry() -> None:
+    def job(config: object, hydra: object) -> None:
         raise ElsewhereError("model.path=nowhere: is no directory")
 
-    monkeypatch.setattr("sys.argv", ["train"])
+    monkeypatch.setattr("sys.argv", ["train", "model.init=random", "hydra.run.dir=."])
     with pytest.raises(SystemExit) as exit_:
-        command.command(entry, "train")
+        command.command(job, "train")
     assert exit_.value.code == 2
     assert capsys.readouterr().err == "dopsd: model.path=nowhere: is no directory\n"

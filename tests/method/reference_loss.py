@@ -52,7 +52,9 @@ def state_losses(method, draw, state: VisitedStates, rollout, teacher_network) -
     )
     canvas, seen = state.canvas[0].tolist(), view.canvas[0].tolist()
     with torch.no_grad():
-        teacher = teacher_network(torch.tensor([shown + seen]))[0, len(shown) :].log_softmax(-1)
+        logits = teacher_network(torch.tensor([shown + seen]))[0, len(shown) :]
+    teacher = logits.log_softmax(-1)
+    writable = logits.index_fill(-1, torch.tensor([MASK]), -torch.inf).softmax(-1)
     student = method.network(torch.tensor([prompt + canvas]))[0, len(prompt) :].log_softmax(-1)
     active = range(int(state.block_start), int(state.block_start) + state.block_length)
     unmasked = [place for place in active if bool(state.unmasked_now[0, place])]
@@ -60,5 +62,5 @@ def state_losses(method, draw, state: VisitedStates, rollout, teacher_network) -
         chosen = [place for place in unmasked if seen[place] == MASK]
     else:
         hidden = [place for place in active if seen[place] == MASK]
-        chosen = sorted(hidden, key=lambda place: -float(teacher[place].max()))[: len(unmasked)]
+        chosen = sorted(hidden, key=lambda place: -float(writable[place].max()))[: len(unmasked)]
     return [(student[i].exp() * (student[i] - teacher[i])).sum() for i in chosen]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_run import shared, train
 
+from dopsd.finite import NotFiniteError
 from dopsd.method.method import Method
 from dopsd.method.schedule import Schedule
 
@@ -110,3 +111,12 @@ def test_training_switches_the_network_to_train_mode():
     method.network.eval()
     train(method, steps=1)
     assert method.network.training
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_a_gradient_that_is_not_finite_stops_before_a_weight_is_changed(factor):
+    method = Constant(factor=factor)
+    before = method.network.head.detach().clone()
+    with pytest.raises(NotFiniteError, match="gradient norm"):
+        train(method, steps=1)
+    assert torch.equal(method.network.head, before)

@@ -132,10 +132,9 @@ def _arguments(config: DictConfig, key: str, target: Callable, names: list[str])
 def _read(config: DictConfig, key: str) -> Any:
     try:
         return OmegaConf.select(config, key, throw_on_missing=True)
-    except (OmegaConfBaseException, RecursionError) as error:
+    except OmegaConfBaseException as error:
         typed = typed_key(config, key)
-        why = "stands for itself" if isinstance(error, RecursionError) else str(error).splitlines()[0]
-        raise UserError(f"{typed}={raw_value(config, typed)}: {why}") from None
+        raise UserError(f"{typed}={raw_value(config, typed)}: {str(error).splitlines()[0]}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from dopsd import __version__
@@ -42,7 +43,7 @@ def read_arguments(arguments: Sequence[str], entry: str) -> list[str]:
     overrides = [_spelled(override, is_sweep=read.multirun, entry=entry) for override in read.overrides]
     if not read.shell_completion:
         for override, argument in zip(overrides, read.overrides, strict=True):
-            _check(OverridesParser.create().parse_override(override), argument, entry)
+            _check(_parsed(override, argument), argument, entry)
     return [*flags, *overrides]
 
 
@@ -94,7 +95,7 @@ def _spelled_path(key: str, value: str, *, is_sweep: bool) -> str:
         return value
     if key == "compare":
         return f"[{_joined(key, _two(value.removeprefix('[').removesuffix(']')))}]"
-    if is_sweep and not Path(value).exists():
+    if is_sweep and key not in OUTPUTS and not Path(value).exists():
         return value if _FUNCTION.fullmatch(value) else _joined(key, value.split(","))
     return _joined(key, [value])
 
@@ -117,6 +118,14 @@ def _two(value: str) -> list[str]:
         if all(Path(path.strip()).exists() for path in pair):
             return [path.strip() for path in pair]
     return parts
+
+
+def _parsed(override: str, argument: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(override)
+    except HydraException as error:
+        why = str(error).splitlines()[0]
+        raise UserError(f"{argument}: cannot be read as key=value ({why})") from error
 
 
 def _check(override: Override, argument: str, entry: str) -> None:

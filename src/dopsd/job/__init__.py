@@ -3,8 +3,6 @@
 import logging
 import warnings
 
-from transformers.utils import logging as transformers_logging
-
 from dopsd.job.curve import draw_curve
 from dopsd.job.display import Display
 from dopsd.job.evaluating import EvaluationPlan, RowEvaluator
@@ -58,7 +56,6 @@ __all__ = [
     "versions",
 ]
 
-transformers_logging.disable_progress_bar()  # "Loading weights" is over before it can be read
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its notes on hardware and tips
 for message in (
     ".*does not have many workers.*",  # a step costs seconds, its prompts nothing

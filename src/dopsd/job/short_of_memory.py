@@ -1,5 +1,6 @@
 """Running out of memory or of disk, in the user's words: which setting to lower, to what, and how to go on."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ from dopsd.config.saved import FREE_ON_RESUME, RESUME_POINT, key_of
 from dopsd.files import WritingError
 from dopsd.memory import TooLargeError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
 
 @contextmanager
 def memory_explained(config: DictConfig, directory: Path) -> Iterator[None]:
@@ -23,6 +26,10 @@ def memory_explained(config: DictConfig, directory: Path) -> Iterator[None]:
         raise UserError(_line(error, config, directory)) from error
     except WritingError as error:
         raise UserError(str(error)) from error
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise UserError(f"{error.filename or directory}: cannot be written ({error.strerror})") from error
     except torch.OutOfMemoryError as error:
         raise UserError(f"out of memory: {error}") from error
 

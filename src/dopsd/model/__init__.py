@@ -5,6 +5,7 @@ from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.attention import without_cudnn
 from dopsd.model.checkpoint import CheckpointError
 from dopsd.model.configuration import LLaDAConfig
+from dopsd.model.exporting import save_merged, save_official_adapter
 from dopsd.model.initial import initial_network
 from dopsd.model.loading import load_model
 from dopsd.model.lora import ALL_LINEAR, RELEASED_CODE, adapter_disabled, add_lora, dropout_off, not_finite
@@ -32,6 +33,8 @@ __all__ = [
     "load_tokenizer",
     "not_finite",
     "sampling",
+    "save_merged",
+    "save_official_adapter",
     "save_weights",
     "shard",
     "whole",

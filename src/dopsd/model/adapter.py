@@ -36,7 +36,7 @@ class AdapterFiles:
 
     directory: Path
     r: int
-    alpha: float
+    alpha: int | float
     keys: Mapping[str, str]
     shapes: Mapping[str, tuple[int, ...]]
 
@@ -113,7 +113,7 @@ def _refuse_other_adapters(fields: Mapping, directory: Path) -> None:
         raise CheckpointError(f"{directory}: r={in_json(r)}, lora_alpha={in_json(alpha)}: must be above 0")
 
 
-def _alpha(fields: Mapping) -> float:
+def _alpha(fields: Mapping) -> int | float:
     """The alpha with which the scale is alpha / r (rank-stabilised adapters divide by the root of r)."""
     alpha = fields["lora_alpha"]
     return alpha * fields["r"] ** 0.5 if fields.get("use_rslora") else alpha

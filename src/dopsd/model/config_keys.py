@@ -37,6 +37,28 @@ HARMLESS: Mapping[str, tuple] = {
 }
 """Keys that change the network, with the values of a LLaDA; the first is that of the published config.json."""
 
+PUBLISHED: Mapping[str, Any] = {
+    **{
+        key: HARMLESS[key][0]
+        for key in (
+            *("activation_type", "alibi", "attention_layer_norm", "bias_for_layer_norm", "block_group_size"),
+            *("block_type", "embedding_dropout", "include_bias", "include_qkv_bias", "input_emb_norm"),
+            *(
+                "layer_norm_type",
+                "layer_norm_with_affine",
+                "multi_query_attention",
+                "residual_dropout",
+                "rope",
+            ),
+            *("rope_full_precision", "scale_logits"),
+        )
+    },
+    **{"alibi_bias_max": 8.0, "attention_layer_norm_with_affine": True, "flash_attention": False},
+    **{"init_cutoff_factor": None, "init_device": "meta", "init_fn": "mitchell", "init_std": 0.02},
+    **{"mlp_ratio": 4, "precision": "amp_bf16"},
+}
+"""What LLaDA's own code must be told, for its defaults are another network's."""
+
 WITHOUT_EFFECT = (
     "alibi_bias_max architectures attention_layer_norm_with_affine auto_map bos_token_id dtype flash_attention "
     "head_dim init_cutoff_factor init_device init_fn init_std initializer_range mlp_ratio model_type precision "

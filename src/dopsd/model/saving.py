@@ -2,15 +2,19 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isclose
 from pathlib import Path
 from uuid import uuid4
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from safetensors import SafetensorError
 from torch import Tensor
 
 from dopsd import ranks
+from dopsd.files import WritingError
 from dopsd.model.adapter import AdapterFiles, name_here
 from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.checkpoint import CheckpointError
@@ -38,20 +42,28 @@ def _adapter_tensors(model: PeftModel) -> dict[str, Tensor]:
 
 
 def _save(model: MaskedDiffusionLM | PeftModel, trained: dict[str, Tensor], directory: Path) -> None:
+    with as_a_whole(directory) as written, no_progress_bars():
+        if isinstance(model, PeftModel):
+            model.save_pretrained(str(written), save_embedding_layers=False, state_dict=trained)
+            (written / "README.md").unlink(missing_ok=True)  # peft's model card template
+        else:
+            model.save_pretrained(str(written))
+            copy_tokenizer(model, written)
+
+
+@contextmanager
+def as_a_whole(directory: Path) -> Iterator[Path]:
+    """A directory beside it to write into; what is there at the end is moved into place, else nothing stays."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     written = directory.parent / f".{directory.name}.{uuid4().hex[:8]}"
     written.mkdir()
     try:
-        with no_progress_bars():
-            if isinstance(model, PeftModel):
-                model.save_pretrained(str(written), save_embedding_layers=False, state_dict=trained)
-            else:
-                model.save_pretrained(str(written))
-                copy_tokenizer(model, written)
-        (written / "README.md").unlink(missing_ok=True)  # peft's model card template
+        yield written
         for file in written.iterdir():
             file.chmod(0o644)  # safetensors makes files that nobody else may read
         _move_into_place(written, directory)
+    except (OSError, SafetensorError) as error:
+        raise WritingError(f"{directory}: cannot be written ({error})") from error
     finally:
         shutil.rmtree(written, ignore_errors=True)
 

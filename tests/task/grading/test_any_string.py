@@ -31,113 +31,21 @@ GOLDS = {
 NEVER = Mock()
 Case = tuple[str, GraderName]
 CASES: list[Case] = [(task, grader) for task in GOLDS for grader in GRADER_NAMES]
-PIECES = [
-    *[
-        "<answer>",
-        "</answer>",
-        "\\boxed{",
-        "\\boxed ",
-        "{",
-        "}",
-        "<reasoning>",
-        "```",
-        "<|eot_id|>",
-        "####",
-        "$",
-        "\n",
-        " ",
-    ],
-    *[
-        "\\frac",
-        "\\sqrt",
-        "\\left(",
-        "\\right)",
-        "\\text{",
-        "\\pi",
-        "\\infty",
-        "\\cup",
-        "\\pm",
-        "\\le",
-        "\\sum",
-        "\\int",
-    ],
-    *[
-        "\\begin{pmatrix}",
-        "\\end{pmatrix}",
-        "\\\\",
-        "&",
-        "^",
-        "_",
-        "(",
-        ")",
-        "[",
-        "]",
-        ",",
-        "=",
-        "<",
-        "|",
-        "!",
-        "%",
-        ".",
-    ],
-    *[
-        "1",
-        "18",
-        "99999999",
-        "0",
-        "7",
-        "3",
-        "5",
-        "x",
-        "y",
-        "+",
-        "-",
-        "*",
-        "/",
-        "**",
-        "9**9**9",
-        "1234341221434321",
-        "²",
-        "٣",
-    ],
-    *[
-        "__import__('os')",
-        "exit()",
-        "\ud800",
-        "\x00",
-        "e",
-        "1e9",
-        "nan",
-        "inf",
-        "1_000",
-        "½",
-        "million",
-        " or ",
-        "cm",
-    ],
-]
+_PIECES = (
+    "<answer>¦</answer>¦\\boxed{¦\\boxed ¦{¦}¦<reasoning>¦```¦<|eot_id|>¦####¦$¦\n¦ ¦\\frac¦\\sqrt¦"
+    "\\left(¦\\right)¦\\text{¦\\pi¦\\infty¦\\cup¦\\pm¦\\le¦\\sum¦\\int¦\\begin{pmatrix}¦\\end{pmatrix}¦"
+    "\\\\¦&¦^¦_¦(¦)¦[¦]¦,¦=¦<¦|¦!¦%¦.¦1¦18¦99999999¦0¦7¦3¦5¦x¦y¦+¦-¦*¦/¦**¦9**9**9¦1234341221434321¦²¦"
+    "٣¦__import__('os')¦exit()¦\ud800¦\x00¦e¦1e9¦nan¦inf¦1_000¦½¦million¦ or ¦cm"
+)
+PIECES = _PIECES.split("¦")
 SALAD = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 ANYTHING = st.text(max_size=200) | SALAD | SALAD.map("<answer>\\boxed{{{}}}</answer>".format)
 TAIL = st.lists(st.sampled_from(["<|endoftext|>", "<|eot_id|>", " ", "\n", "\t"]), max_size=6).map("".join)
-LONG = [
-    *[
-        "<|endoftext|>",
-        " ",
-        "1",
-        "\\boxed{",
-        "\\boxed{1}",
-        "<answer>",
-        "</answer>",
-        "`",
-        "=",
-        "```1",
-        "{",
-        "(",
-        "1+",
-        "^9",
-    ],
-    *["\\frac{1}{", "1,", "1 ", "**", "\\text{", "a", "or "],
-]
+_LONG = (
+    "<|endoftext|>¦ ¦1¦\\boxed{¦\\boxed{1}¦<answer>¦</answer>¦`¦=¦```1¦{¦(¦1+¦^9¦\\frac{1}{¦1,¦1 ¦**¦"
+    "\\text{¦a¦or "
+)
+LONG = _LONG.split("¦")
 
 
 def check(response: str, tail: str, seconds: dict[Case, list[float]]) -> None:

@@ -17,94 +17,18 @@ from dopsd.task.grading.sudoku import SudokuGold
 
 ROWS = [json.loads(line) for line in Path(__file__).with_name("answers.jsonl").read_text().splitlines()]
 READERS = {"math500": math_gold, "gsm8k": number_gold, "countdown": lambda gold: countdown_gold(*gold)}
-BEHIND = [
-    *[
-        " or 7",
-        ", 7",
-        "; 7",
-        "\\text{ or }7",
-        "\\text{ and }7",
-        " 7",
-        "\\,7",
-        "{7}",
-        "(2)",
-        "+1",
-        "\\pm 1",
-        " =7",
-        " < 7",
-    ],
-    *[
-        "\\cdot 2",
-        "\\times 10^3",
-        "/2",
-        "x",
-        "ab",
-        "i",
-        "\\mathrm{i}",
-        "\\operatorname{i}",
-        "\\pi",
-        "\\infty",
-        "_7",
-        "'",
-    ],
-    *[
-        " not",
-        " million",
-        " dozen",
-        " is not right",
-        " squared",
-        "\\text{ wrong}",
-        "\\text{ squared}",
-        "\\text{ five}",
-        "th",
-    ],
-    *[
-        "\\%\\text{ of }7",
-        " cm or 7",
-        "\\text{ cm, not }",
-        "\\text{ cm}7",
-        "...",
-        "\\ldots",
-        "?",
-        "|",
-        "}",
-        ")",
-        "\\\\",
-        "+",
-    ],
-]
-BEFORE = [
-    *[
-        "7 or ",
-        "7, ",
-        "7 ",
-        "not ",
-        "\\text{not }",
-        "\\neq ",
-        "-",
-        "2",
-        "7=",
-        "x+y=",
-        "x",
-        "~",
-        "\\approx ",
-        "about ",
-        "> ",
-    ],
-    *[
-        "\\sqrt{2}",
-        "1+",
-        "2\\cdot ",
-        "\\mathrm{d}",
-        "\\ln ",
-        "|",
-        "\\overline ",
-        "5{",
-        "\\text{either }",
-        "at least ",
-        "\\pm ",
-    ],
-]
+_BEHIND = (
+    " or 7¦, 7¦; 7¦\\text{ or }7¦\\text{ and }7¦ 7¦\\,7¦{7}¦(2)¦+1¦\\pm 1¦ =7¦ < 7¦\\cdot 2¦"
+    "\\times 10^3¦/2¦x¦ab¦i¦\\mathrm{i}¦\\operatorname{i}¦\\pi¦\\infty¦_7¦'¦ not¦ million¦ dozen¦"
+    " is not right¦ squared¦\\text{ wrong}¦\\text{ squared}¦\\text{ five}¦th¦\\%\\text{ of }7¦ cm or 7¦"
+    "\\text{ cm, not }¦\\text{ cm}7¦...¦\\ldots¦?¦|¦}¦)¦\\\\¦+"
+)
+BEHIND = _BEHIND.split("¦")
+_BEFORE = (
+    "7 or ¦7, ¦7 ¦not ¦\\text{not }¦\\neq ¦-¦2¦7=¦x+y=¦x¦~¦\\approx ¦about ¦> ¦\\sqrt{2}¦1+¦2\\cdot ¦"
+    "\\mathrm{d}¦\\ln ¦|¦\\overline ¦5{¦\\text{either }¦at least ¦\\pm "
+)
+BEFORE = _BEFORE.split("¦")
 GRID = SudokuGold(puzzle="1200340020004021", solution="1234341221434321")
 
 

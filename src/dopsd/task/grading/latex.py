@@ -29,31 +29,13 @@ _ORNAMENT = re.compile(
     r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|qquad|quad)(?![a-zA-Z])"
 )
 _SPACE = re.compile(r"\\[ ,;:!]|(?<=.)~|\s+")
-_SYNONYM = re.compile(
-    r"\\(?:[dtc](?=frac|binom)|(?:leqslant|leq|geqslant|geq|neq|times|cdotp|div|l?brace|rbrace|lt"
-    r"|gt|varnothing|lvert|rvert|vert|ldots|dots|cdots|colon|imath|lparen|rparen|land)(?![a-zA-Z]))"
+_SYNONYM = re.compile(r"\\[dtc](?=frac|binom)|\\[a-z]+(?![a-zA-Z])")
+_WRITTEN = (
+    r"\leqslant \leq \geqslant \geq \neq \times \cdotp \div \lbrace \rbrace \lt \gt \varnothing \colon \imath \lparen"
+    r" \rparen \lvert \rvert \vert \d \t \c"
 )
-_SYNONYMS = {
-    **{"\\leqslant": "\\le", "\\leq": "\\le", "\\geqslant": "\\ge", "\\geq": "\\ge", "\\neq": "\\ne"},
-    **{
-        "\\times": "\\cdot",
-        "\\cdotp": "\\cdot",
-        "\\div": "/",
-        "\\lbrace": "\\{",
-        "\\rbrace": "\\}",
-        "\\lt": "<",
-    },
-    **{
-        "\\gt": ">",
-        "\\varnothing": "\\emptyset",
-        "\\colon": ":",
-        "\\imath": "i",
-        "\\lparen": "(",
-        "\\rparen": ")",
-    },
-    **dict.fromkeys(("\\lvert", "\\rvert", "\\vert"), "|"),
-    **dict.fromkeys(("\\d", "\\t", "\\c"), "\\"),
-}
+_MEANT = "\\le \\le \\ge \\ge \\ne \\cdot \\cdot / \\{ \\} < > \\emptyset : i ( ) | | | \\ \\ \\"
+_SYNONYMS: dict[str, str] = dict(zip(_WRITTEN.split(), _MEANT.split(), strict=True))
 _GROUPED = re.compile(
     r"(?<![\d.,])([1-9]\d{0,2})(\{,\}|\\[,;: ]|~| |,)(\d{3}(?:\2\d{3})*)(?![\d,]|\.\d*\.|\s*/)"
 )
