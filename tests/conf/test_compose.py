@@ -22,7 +22,7 @@ BUILT = {
 }  # others need hardware or data
 ENTRY = {"probe": "probe"}  # of the groups that training does not have
 DETAILS = ("parity/task", "parity/teacher")  # of a pair of arms
-GIVEN_LATER = {"network", "chat", "task", "model", "device", "save_dir"}
+GIVEN_LATER = {"network", "chat", "task", "model", "device", "save_dir", "run_name", "group", "tags"}
 
 
 def composed(*overrides: str, entry: str = "train") -> DictConfig:

@@ -20,8 +20,6 @@ FOREIGN = {  # and the module that could be trusted (none of Python's own)
     "dopsd.task.source.hub.urlopen": None,
     "dopsd.task.__class__": None,
     "dopsd.config.build.import_module": None,
-    "dopsd.entry.rank.os": None,
-    "dopsd.config.trust.re": None,
     "dopsd.entry.rank._note": "dopsd.entry.rank",
     "lightning.fabric.utilities.cloud_io._load": "lightning.fabric.utilities.cloud_io",
     "lightning.pytorch.cli.LightningCLI": "lightning.pytorch.cli",
@@ -56,6 +54,14 @@ def test_foreign_code_is_refused_in_one_line(target):
     assert line.startswith(f"checkpoint=x: config.yaml names {target}, which is not part of dopsd")
     module = FOREIGN[target]
     assert line.endswith(f"; trust={module} allows it" if module else "of dopsd")
+
+
+@pytest.mark.parametrize("target", ["dopsd.entry.rank.os", "dopsd.config.trust.re", "dopsd.nothing.Task"])
+def test_what_is_no_class_or_function_is_refused_in_one_line(target):
+    with pytest.raises(
+        ForeignCodeError, match=rf"^checkpoint=x: config.yaml names {target}, which cannot be imported"
+    ):
+        taken(target)
 
 
 @pytest.mark.parametrize(
