@@ -117,7 +117,7 @@ EVALUATE = [
     ("html=/proc/x/y.html", "html=/proc/x/y.html: must be a file in a writable directory"),
     ("html=..", "html=..: must be true, or a file and no directory"),
     ("baseline=nowhere", "baseline=nowhere: must be an evaluation's or a run's directory"),
-    ("compare=one", "compare=[one]: must be two evaluations, [A,B]"),
+    ("compare=one", "compare=one: must be an evaluation's or a run's directory"),
     ("compare=[one,two]", "compare=one: must be an evaluation's or a run's directory"),
 ]
 PROBE = [

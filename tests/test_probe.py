@@ -112,6 +112,6 @@ def test_the_weights_of_a_run(model: str, tmp_path: Path, capsys: pytest.Capture
     typed = ("probe=overlap", "learning.learn_from=all", "rho=0", f"checkpoint={trained}", "weights=final")
     found, out = probed(capsys, tmp_path / "run", *typed)
     assert found["checkpoint"] == str(trained)
-    assert "final weights" in " ".join(out.split())
+    assert "final (step 1) weights" in " ".join(out.split())
     assert found["asked"] == 4
     assert found["teachers"]["suffix"]["overall"]["mean"] < 1  # the teacher has the weights before training

@@ -40,7 +40,10 @@ def first(
 
 
 def answers(directory: Path) -> list[str]:
-    return [json.loads(line)["response"] for line in (directory / "samples.jsonl").read_text().splitlines()]
+    """Of an evaluation, or of a run's final weights."""
+    of_a_run = directory / "samples" / "final.jsonl"
+    file = of_a_run if of_a_run.exists() else directory / "samples.jsonl"
+    return [json.loads(line)["response"] for line in file.read_text().splitlines()]
 
 
 def exported(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -63,7 +66,7 @@ def test_a_run_goes_on_from_a_runs_weights_and_these_are_exported(
     assert ran.code == 0, ran.err
     of_first, of_second = read_json(first / "summary.json"), read_json(second / "summary.json")
     assert of_second["base"]["accuracy"] == of_first["final"]["accuracy"]
-    if of_second["best"]["step"] == 0:
+    if of_second["best"]["training_step"] == 0:
         assert of_second["best"]["accuracy"] == of_first["final"]["accuracy"]
     ran = run(
         capsys,

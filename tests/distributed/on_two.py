@@ -38,7 +38,11 @@ def rows(directory: Path) -> list[dict[str, float]]:
     """metrics.csv without what depends on the clock."""
     with (directory / "metrics.csv").open(newline="") as file:
         return [
-            {name: float(value) for name, value in row.items() if value and not name.startswith("perf/")}
+            {
+                name: float(value)
+                for name, value in row.items()
+                if value and not name.startswith(("perf/", "time/"))
+            }
             for row in csv.DictReader(file)
         ]
 

@@ -138,18 +138,18 @@ def test_a_machine_without_gpus_sends_jobs_to_those_that_have_them(
     elsewhere: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = f"hydra.sweep.dir={tmp_path / 'sweep'}"
-    typed = ("--multirun", *TRAINING, model, "trainer=ddp", "trainer.devices=64", "rho=0.1,0.2", where)
+    typed = ("--multirun", *TRAINING, model, "trainer=ddp", "trainer.devices=64", "rho=0.25,0.5", where)
     typed += ("model.attention=flex_attention",)
     ran = run(capsys, "train", *typed, elsewhere)
     assert ran.code == 0, ran.err
-    assert [[o for o in job if o.startswith("rho=")] for job in Elsewhere.sent] == [["rho=0.1"], ["rho=0.2"]]
+    assert [[o for o in job if o.startswith("rho=")] for job in Elsewhere.sent] == [["rho=0.25"], ["rho=0.5"]]
 
 
 def test_other_mistakes_are_found_before_anything_is_sent(
     elsewhere: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = f"hydra.sweep.dir={tmp_path / 'sweep'}"
-    ran = run(capsys, "train", "--multirun", *TRAINING, model, "trainer=gpu", "rho=0.1,2", where, elsewhere)
+    ran = run(capsys, "train", "--multirun", *TRAINING, model, "trainer=gpu", "rho=0.25,2", where, elsewhere)
     assert (ran.code, Elsewhere.sent) == (2, [])
     assert ran.err.startswith("dopsd: rho=2: must be ")
     assert list(tmp_path.iterdir()) == []

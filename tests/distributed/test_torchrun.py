@@ -54,7 +54,7 @@ def test_two_train_like_one_and_a_run_goes_on_with_fewer_or_more(
     one, shared = tmp_path / "one", (*LONGER, model, "max_steps=4", "seed=1", of_all)
     ran = run(capsys, "train", *shared, "hydra.run.dir=one")
     assert ran.code == 0, ran.err
-    assert {0.0, 0.5, 1.0} >= {row["rollout/accepted"] for row in rows(one)} >= {0.5}
+    assert {0.0, 0.5, 1.0} >= {row["rollout/accepted"] for row in rows(one)[1:]} >= {0.5}
     for ran in torchrun(nodes, SCRIPT, *shared, *of_two, f"trainer={trainer}", "paths.runs=two"):
         assert ran.code == 0, ran.err
     [two] = (tmp_path / "two").glob("*/*")
@@ -78,7 +78,7 @@ def test_a_rank_that_runs_out_of_memory_does_its_part_again(
     assert ran.code == 0, ran.err
     assert ran.err.count("is now") == 1
     assert run(capsys, "train", *settings, f"hydra.run.dir={tmp_path / 'one'}").code == 0
-    row, expected = rows(tmp_path / "two")[0], rows(tmp_path / "one")[0]
+    row, expected = rows(tmp_path / "two")[1], rows(tmp_path / "one")[1]
     assert row["train/loss"] == pytest.approx(expected["train/loss"], abs=1e-5)
     assert row["train/gradient_norm"] == pytest.approx(expected["train/gradient_norm"], rel=1e-4)
 

@@ -21,7 +21,7 @@ def test_a_sweep_has_one_directory_a_job_and_its_jobs_come_one_after_the_other(
     sweep = ("-m", "dopsd.train", "--multirun", BOTH, f"hydra.sweep.dir={tmp_path / 'two'}")
     ran = command(*sweep, *settings, *ON_TWO)
     assert ran.code == 0, ran.err
-    assert ran.out.count("files: ") == 2
+    assert ran.out.count("files: ") == 3  # of each job, and of the sweep
     assert run(capsys, "train", *settings, f"hydra.run.dir={tmp_path / 'one'}").code == 0
     jobs = sorted((tmp_path / "two").glob("*/"))
     assert [job.name for job in jobs] == ["trainer=ddp", "trainer=fsdp"]

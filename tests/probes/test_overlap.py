@@ -52,7 +52,8 @@ def one_by_one(
         view = teacher.view(state, shown, tried.keys[row : row + 1])
         teacher_logits = logits(untrained, shown.tokens[0].tolist(), view.canvas[0])
         student_logits = logits(asked.student, prompt, state.canvas[0])
-        confidence = teacher_logits.softmax(-1).max(-1).values
+        teacher_writes = teacher_logits.index_fill(-1, torch.tensor(MASK), -math.inf)  # never [MASK]
+        confidence = teacher_writes.softmax(-1).max(-1).values
         start = int(state.block_start)
         if ranked_by == "teacher":
             still_masked = [

@@ -73,7 +73,7 @@ def _run(job: "Job", entry: str) -> None:
 
     from dopsd.entry.arguments import read_arguments  # noqa: PLC0415
     from dopsd.entry.composing import CONF, explain  # noqa: PLC0415
-    from dopsd.entry.sweep import commands_of  # noqa: PLC0415
+    from dopsd.entry.sweep import commands_of, leave_table  # noqa: PLC0415
 
     def task(config: Any) -> None:
         with carried_back():
@@ -86,9 +86,13 @@ def _run(job: "Job", entry: str) -> None:
                     raise UserError(explain(error, sys.argv[1:], entry)) from error
                 raise EscapingError(error) from error
 
-    for arguments in commands_of(read_arguments(sys.argv[1:], entry), entry):
-        sys.argv[1:] = arguments
-        hydra.main(version_base="1.3", config_path=CONF, config_name=entry)(task)()
+    typed = read_arguments(sys.argv[1:], entry)
+    try:
+        for arguments in commands_of(typed, entry):
+            sys.argv[1:] = arguments
+            hydra.main(version_base="1.3", config_path=CONF, config_name=entry)(task)()
+    finally:
+        leave_table(typed, entry)
 
 
 def _of_the_user() -> tuple[type[BaseException], ...]:

@@ -46,13 +46,25 @@ def commands_of(arguments: Sequence[str], entry: str) -> Iterator[list[str]]:
         return
     more = [argument for argument in arguments if key_of(argument) != "resume"]
     for name, overrides in _read_jobs(sweep):
-        run = sweep / name
-        if not more and (run / _DONE).is_file():
-            log.warning("%s is finished", run)
-        elif (run / CONFIG).is_file():
-            yield [f"resume={spelled('resume', str(run))}", *more]
-        else:
-            yield [*overrides, *more, f"hydra.run.dir={spelled('hydra.run.dir', str(run))}"]
+        yield from _unfinished(sweep / name, overrides, more)
+
+
+def leave_table(arguments: Sequence[str], entry: str) -> None:
+    """The table of the sweep that these arguments resume, if they do."""
+    sweep = _resumed_sweep(arguments) if entry == "train" else None
+    if sweep is not None:
+        from dopsd.job.sweep import leave_sweep_table  # noqa: PLC0415  (slow to import)
+
+        leave_sweep_table(sweep, _read_jobs(sweep))
+
+
+def _unfinished(run: Path, overrides: Sequence[str], more: Sequence[str]) -> Iterator[list[str]]:
+    if not more and (run / _DONE).is_file():
+        log.warning("%s is finished", run)
+    elif (run / CONFIG).is_file():
+        yield [f"resume={spelled('resume', str(run))}", *more]
+    else:
+        yield [*overrides, *more, f"hydra.run.dir={spelled('hydra.run.dir', str(run))}"]
 
 
 def _resumed_sweep(arguments: Sequence[str]) -> Path | None:

@@ -88,9 +88,17 @@ class RunDirectory:
 
     def training_step(self, weights: str) -> int | None:
         """The training step of the `best` or the `final` weights; None as long as the run has no summary."""
+        summary = self.summary
+        return None if summary is None else summary[weights]["training_step"]
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """What summary.json holds; None as long as the run has not ended. Raises UserError where it cannot be read."""
         file = self.path / SUMMARY
-        summary = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return summary.get(weights, {}).get("training_step")
+        try:
+            return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: cannot be read ({error}); resume={self.path} makes it anew") from error
 
     def write_samples(
         self, evaluation: Evaluation, *, weights: str, training_step: int | None, file: Path | None = None

@@ -1,6 +1,5 @@
 """The runs of a sweep in one table: a row for each setting, seeds pooled, and what did not end is named."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,9 +25,7 @@ class SweepJob:
     @classmethod
     def read(cls, directory: Path, overrides: Sequence[str]) -> "SweepJob":
         """What the job has left so far."""
-        file = directory / "summary.json"
-        summary = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
-        return cls(overrides=overrides, directory=directory, summary=summary)
+        return cls(overrides=overrides, directory=directory, summary=RunDirectory(directory).summary)
 
     @property
     def seed(self) -> str:

@@ -57,8 +57,9 @@ class ReportRow:
     """An evaluation with what it was asked for (`settings`, as JSON) and how long it took in seconds.
 
     `name` tells it from other rows; `run` is what tells its run from other runs, `weights` are best, final or
-    model, and `decoding` says in which way it is approximate where one is. `left_out` counts prompts that were too
-    long; `chance` are the task's own figures of blind answers.
+    model, and `decoding` says in which way it is approximate where one is. `too_long` counts prompts that leave no
+    room for an answer, `unusable` the data's rows that are no examples; `chance` are the task's own figures of blind
+    answers.
     """
 
     name: str
@@ -68,7 +69,8 @@ class ReportRow:
     decoding: str
     evaluation: Evaluation
     seconds: float
-    left_out: int
+    too_long: int
+    unusable: int
     chance: Mapping[str, float]
     fingerprint: str
     arms: Mapping[str, str]
@@ -108,8 +110,12 @@ class ReportRow:
             "length_histogram": length_histogram([sample.tokens for sample in samples], self.gen_length),
             "seconds": round(self.seconds, 3),
             "samples_per_s": self.samples_per_s,
-            "long_prompts_left_out": self.left_out,
-            "dataset": {"n": len(self.evaluation.problems), "fingerprint": self.fingerprint},
+            "long_prompts_left_out": self.too_long,
+            "dataset": {
+                "n": len(self.evaluation.problems),
+                "unusable_rows": self.unusable,
+                "fingerprint": self.fingerprint,
+            },
             "baseline": None if self.baseline is None else self.baseline.as_dict(),
             "comparison": None if self.comparison is None else asdict(self.comparison),
             "batch_effect": None if self.batch_effect is None else asdict(self.batch_effect),
