@@ -23,7 +23,7 @@ def test_a_sweep_has_one_directory_a_job_and_its_jobs_come_one_after_the_other(
     assert ran.code == 0, ran.err
     assert ran.out.count("files: ") == 3  # of each job, and of the sweep
     assert run(capsys, "train", *settings, f"hydra.run.dir={tmp_path / 'one'}").code == 0
-    jobs = sorted((tmp_path / "two").glob("*/"))
+    jobs = sorted((tmp_path / "two").glob("trainer=*/"))
     assert [job.name for job in jobs] == ["trainer=ddp", "trainer=fsdp"]
     for job, strategy in zip(jobs, ("Replicas", "Shards"), strict=True):
         assert f"_target_: dopsd.job.hardware.{strategy}\n" in (job / "config.yaml").read_text()

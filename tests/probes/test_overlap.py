@@ -91,6 +91,7 @@ def test_a_network_agrees_with_itself_where_nothing_is_revealed(seed):
 
 
 @given(st.integers(0, 30), st.integers(1, 11))
+@settings(max_examples=10)
 def test_the_batch_size_does_not_matter(seed, batch_size):
     whole, parts = overlap().run(subject(seed)), overlap().run(subject(seed, batch_size=batch_size))
     for name, values in whole.overlaps.items():

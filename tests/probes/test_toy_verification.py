@@ -87,6 +87,7 @@ def test_prompts_without_an_answer_count_as_plain_decoding(seed, keep_revealed):
 
 
 @given(networks, st.integers(1, 11))
+@settings(max_examples=10)
 def test_the_batch_size_does_not_matter(seed, batch_size):
     whole, parts = verified(subject(seed), 0.4), verified(subject(seed, batch_size=batch_size), 0.4)
     for name in ("has_answer", "first_try", "shown_answer", "shown_first_try"):
