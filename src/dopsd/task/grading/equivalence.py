@@ -5,8 +5,10 @@ from functools import lru_cache
 
 from dopsd.task.arithmetic import evaluate
 from dopsd.task.grading.algebra import ask
-from dopsd.task.grading.latex import MAX_LENGTH, UnreadError, spelling, tidy, unwrapped
-from dopsd.task.grading.statement import Statement, stated
+from dopsd.task.grading.latex import MAX_LENGTH, UnreadError, spelling, tidy
+from dopsd.task.grading.wrapping import unwrapped
+from dopsd.task.grading.intervals import Statement
+from dopsd.task.grading.statement import stated
 from dopsd.task.grading.units import without_unit, words_behind
 
 _IS_TEXT = re.compile(r"\(?(?:\\(?:text|mbox|mathrm|textbf)\s*\{[^{}]*\}|[A-Z])\)?")

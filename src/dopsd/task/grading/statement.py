@@ -5,17 +5,16 @@ A statement is a nested list whose first item names its kind, so that it can be 
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 
+from dopsd.task.grading.intervals import REALS, Statement, union, without
 from dopsd.task.grading.latex import FUNCTIONS, UnreadError
 
-Statement = list
 _TOKEN = re.compile(
     r"\\(?:begin|end)\s*\{[a-zA-Z]*matrix\}|\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?|\.\d+|[a-zA-Z]|\S", re.DOTALL
 )
 _TWO_DIGITS = re.compile(r"(\\(?:frac|binom))\s*(\d)(\d)(?!\d)")
 _ARGUMENTS = {"\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1}
-_RELATIONS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\in": "in"}
+_RELATIONS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\in": "in", "\\approx": "~"}
 _FLIPPED = {">": "<", ">=": "<="}
 _OPEN, _CLOSE = ("(", "[", "\\{", "{", "\\langle"), (")", "]", "\\}", "}", "\\rangle")
 _NO_LETTERS = {*FUNCTIONS, *_RELATIONS, *_OPEN, *_CLOSE, "\\cdot", "\\pm", "\\cup", "\\cr", "\\setminus"}
@@ -26,7 +25,6 @@ _CONSTANTS = ("e", "i", "\\pi", "\\infty", "\\R", "\\emptyset")
 _MAX_DEPTH = 12  # of brackets
 _MAX_ITEMS = 24
 _MAX_TOKENS = 150
-_LOW, _HIGH = ["-", "\\infty"], ["\\infty"]
 
 
 def stated(latex: str) -> Statement:
@@ -45,7 +43,9 @@ def _explicit(tokens: Sequence[str], depth: int = 0) -> list[str]:
     position, ended = 0, False  # whether a value ended: no number may follow it
     while position < len(tokens):
         token, position = tokens[position], position + 1
-        if ended and token[0] in "0123456789.{":
+        if ended and token[0] in "0123456789" and out[-1] == "!":
+            out.append("\\cdot")
+        elif ended and token[0] in "0123456789.{":
             raise UnreadError(f"{token!r} right behind a value")
         if ended and token in ("(", "\\frac", "\\binom") and out[-1] not in ("f", "g", "h"):
             out.append("\\cdot")
@@ -133,7 +133,7 @@ def _listed(tokens: Sequence[str]) -> Statement:
     items = [
         [sign if it == "\\pm" else it for it in part]
         for part in parts
-        for sign in "+-"[: 1 + ("\\pm" in part)]
+        for sign in "+-"[: 1 + ("\\pm" in part and part[0] != "\\{")]
     ]
     if len(items) > _MAX_ITEMS:
         raise UnreadError(f"a list of {len(items)}")
@@ -144,15 +144,16 @@ def _listed(tokens: Sequence[str]) -> Statement:
     if (
         ";" in separators
         and len(set(names)) == 1
-        and all(it[2][0] == "tuple" for it in statements if names[0])
+        and any(it[2][0] == "tuple" or it[2][:2] == ["list", "cup"] for it in statements if names[0])
     ):
         return (
-            ["named", names[0], ["list", "cup", *(it[2] for it in statements)]]
+            ["named", names[0], union(it[2] for it in statements)]
             if names[0]
             else ["list", *statements]
         )
     if all(names) and len(set(names)) == len(names):
-        by_name = sorted(statements, key=lambda it: it[1])
+        # alphabetical, as r, theta, phi and rho, theta, phi are not
+        by_name = sorted(statements, key=lambda it: it[1].strip("\\").replace("phi", "tphi"))
         return ["named", f"( {' , '.join(sorted(names))} )", ["tuple", "(", ")", *(it[2] for it in by_name)]]
     return ["list", *statements]
 
@@ -162,6 +163,8 @@ def _related(tokens: list[str]) -> Statement:
     kinds = [_RELATIONS[operator] for operator in operators]
     if not kinds:
         return _united(tokens)
+    if kinds[-1] == "~":
+        return _rounded(sides, kinds)
     if kinds == ["="] and _is_name(sides[1]) and not _is_name(sides[0]):
         sides = sides[::-1]
     if kinds in (["="], ["in"]) and _is_name(sides[0]):
@@ -171,8 +174,17 @@ def _related(tokens: list[str]) -> Statement:
     if set(kinds) == {"="}:
         return ["chain", *map(_united, sides)]
     if kinds == ["!="] and _is_name(sides[0]):
-        return ["named", " ".join(sides[0]), _reals_without([_united(sides[1])])]
+        return ["named", " ".join(sides[0]), without(REALS, [_united(sides[1])])]
     return _inequality(sides, kinds)
+
+
+def _rounded(sides: list[list[str]], kinds: list[str]) -> Statement:
+    """A value that its own rounding follows."""
+    name = " ".join(sides[0]) if len(sides) == 3 and kinds[0] == "=" and _is_name(sides[0]) else ""
+    if len(sides) - bool(name) != 2 or not re.fullmatch(r"(?:- )?[\d.]+", " ".join(sides[-1])):
+        raise UnreadError("an approximation")
+    rounded = ["rounded", _united(sides[-2]), " ".join(sides[-1])]
+    return ["named", name, rounded] if name else rounded
 
 
 def _inequality(sides: list[list[str]], kinds: list[str]) -> Statement:
@@ -183,9 +195,9 @@ def _inequality(sides: list[list[str]], kinds: list[str]) -> Statement:
         raise UnreadError("a chain of relations")
     bounds, signs = sides, kinds
     if len(sides) == 2 and _is_name(sides[0]):
-        bounds, signs = [_LOW, *sides], ["<", *kinds]
+        bounds, signs = [["-", "\\infty"], *sides], ["<", *kinds]
     elif len(sides) == 2 and _is_name(sides[1]):
-        bounds, signs = [*sides, _HIGH], [*kinds, "<"]
+        bounds, signs = [*sides, ["\\infty"]], [*kinds, "<"]
     if len(bounds) == 3 and _is_name(bounds[1]) and kinds != ["!="]:
         brackets = "(["[signs[0] == "<="], ")]"[signs[1] == "<="]
         return ["named", " ".join(bounds[1]), ["tuple", *brackets, _united(bounds[0]), _united(bounds[2])]]
@@ -202,22 +214,13 @@ def _is_name(tokens: list[str]) -> bool:
 def _united(tokens: list[str]) -> Statement:
     parts, _ = _split(tokens, "\\cup")
     if len(parts) > 1:
-        return ["list", "cup", *map(_grouped, parts)]
+        return union(map(_united, parts))
     whole, *removed = _split(tokens, "\\setminus")[0]
-    if len(removed) == 1 and whole == ["\\R"]:
-        points = _grouped(removed[0])
-        return _reals_without(points[1:] if points[0] == "list" else [points])
+    if removed:
+        taken = [_grouped(it) for it in removed]
+        return without(_grouped(whole), [it for part in taken for it in (part[1:] if part[0] == "list" else [part])])
     ratio, _ = _split(tokens, ":")
     return ["tuple", ":", ":", *map(_grouped, ratio)] if len(ratio) > 1 else _grouped(tokens)
-
-
-def _reals_without(points: list[Statement]) -> Statement:
-    """The union of intervals around points that are plain numbers."""
-    if not all(point[0] == "value" and re.fullmatch(r"-? ?[\d.]+", point[1]) for point in points):
-        raise UnreadError("points to leave out that are no numbers")
-    ordered = sorted(points, key=lambda it: float(it[1].replace(" ", "")))
-    ends = [_grouped(_LOW), *ordered, _grouped(_HIGH)]
-    return ["list", "cup", *(["tuple", "(", ")", *between] for between in pairwise(ends))]
 
 
 def _grouped(tokens: list[str]) -> Statement:
@@ -225,20 +228,54 @@ def _grouped(tokens: list[str]) -> Statement:
     if not tokens:
         raise UnreadError("nothing between two signs")
     if tokens == ["\\R"]:
-        return ["tuple", "(", ")", _grouped(_LOW), _grouped(_HIGH)]
-    if len(tokens) > 2 and tokens[1] == "\\begin{matrix}" and tokens[-2] == "\\end{matrix}":
-        tokens = tokens[1:-1]
-    if tokens[0].startswith("\\begin") and tokens[-1].startswith("\\end"):
-        rows = [_split(row, "&")[0] for row in _split(tokens[1:-1], "\\cr")[0]]
-        rows = rows[:-1] if rows[-1] == [[]] else rows
-        kind = "determinant" if "vmatrix" in tokens[0].lower() else "matrix"
-        return ["tuple", kind, "", *(["tuple", "row", "", *map(_grouped, row)] for row in rows)]
+        return REALS
+    if any(token.startswith("\\begin") for token in tokens):
+        return _matrix(tokens)
     if tokens[0] in _OPEN and tokens[-1] in _CLOSE and _closing(tokens, 0) == len(tokens) - 1:
         if tokens[0] == "\\{" and tokens[1:-1] != ["\\emptyset"]:
-            return _listed(tokens[1:-1])
+            return _set(tokens[1:-1])
         items, _ = _split(tokens[1:-1], ",", ";")
         if len(items) > 1:
             return ["tuple", tokens[0], tokens[-1], *map(_related, items)]
     if {",", ";", "\\R", "\\setminus", "\\{", "\\}", "\\cr", "&"} & set(tokens) or tokens[0] == "[":
         raise UnreadError("several values where one was expected")
     return ["value", " ".join(tokens)]
+
+
+def _set(tokens: list[str]) -> Statement:
+    """The items between braces, or the interval that `x : x > 2` describes."""
+    parts, _ = _split(tokens, "\\mid", ":", "|")
+    name = parts[0][:-2] if parts[0][-2:] == ["\\in", "\\R"] else parts[0]
+    if len(parts) != 2 or not _is_name(name):
+        return _listed(tokens)
+    described = _listed(parts[1])
+    if described[:2] != ["named", " ".join(name)]:
+        raise UnreadError("a set of something else")
+    return described[2]
+
+
+def _matrix(tokens: list[str]) -> Statement:
+    """A matrix, and what is multiplied into it in front."""
+    start = next(at for at, token in enumerate(tokens) if token.startswith("\\begin"))
+    factor, matrix = tokens[:start], tokens[start:]
+    if len(matrix) > 1 and factor[-1:] in (["("], ["["]) and matrix[-1] in (")", "]"):
+        factor, matrix = factor[:-1], matrix[:-1]
+    if not matrix[-1].startswith("\\end"):
+        raise UnreadError("something behind a matrix")
+    rows = [_split(row, "&")[0] for row in _split(matrix[1:-1], "\\cr")[0]]
+    rows = rows[:-1] if rows[-1] == [[]] else rows
+    entries = [["tuple", "row", "", *(_multiplied(factor, _grouped(cell)) for cell in row)] for row in rows]
+    kind = "determinant" if "vmatrix" in matrix[0].lower() else "matrix"
+    if kind == "determinant" and factor:
+        raise UnreadError("a multiple of a determinant")
+    return ["tuple", kind, "", *entries]
+
+
+def _multiplied(factor: list[str], cell: Statement) -> Statement:
+    if not factor:
+        return cell
+    sign = ["-", "1"] if factor == ["-"] else factor[: -1 if factor[-1] == "\\cdot" else None]
+    number = _grouped(sign)
+    if number[0] != "value" or cell[0] != "value":
+        raise UnreadError("no number in front of a matrix of values")
+    return ["value", f"( {number[1]} ) \\cdot ( {cell[1]} )"]
