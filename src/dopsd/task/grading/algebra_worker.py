@@ -9,13 +9,16 @@ import logging
 import re
 import signal
 import sys
+from fractions import Fraction
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 BUDGET_S = 1.0  # of processor time for one question
 _LAST_S = 1.7  # after which the system ends the process, whatever it is at
 _DIGITS = 50  # that two values must share
 _HUGE = 6000  # digits before or behind the point from which on a value, or a part of it, is compared by its spelling
+_MODERATE = 10**15  # what is factored
 _POOL = "xyzabckmnpqrstuvw"  # letters without a meaning of their own to the reader
 _NAME = re.compile(r"(\\?[a-zA-Z]+)( _ \{ \w+ \})?")
 _KNOWN = """
@@ -90,7 +93,9 @@ def _same_parts(kind: str, answer: list, gold: list) -> bool:
 
 
 def _settled(statement: list) -> list:
-    """A chain of equal sides as its last, one of two sides with letters as an equation, any other as untrue."""
+    """A value that its own rounding follows as that value, a chain of equal sides as its last, one of two sides with letters as an equation, any other as untrue."""
+    if statement[0] == "rounded":
+        return statement[1] if _rounds_to(statement[1], statement[2].replace(" ", "")) else ["untrue"]
     if statement[0] != "chain":
         return statement
     first, *others = statement[1:]
@@ -98,6 +103,13 @@ def _settled(statement: list) -> list:
         return others[-1] if others else first
     is_equation = len(others) == 1 and first[0] == others[0][0] == "value"
     return ["equation", "=", first, others[0]] if is_equation else ["untrue"]
+
+
+def _rounds_to(exact: list, rounded: str) -> bool:
+    if exact[0] != "value" or _letters(exact[1]) != () or not (value := _value(exact[1], (), _POINTS[0])):
+        return False
+    half = Fraction(1, 2 * 10 ** len(rounded.partition(".")[2]))
+    return bool(value[0].is_real and abs(value[0] - Fraction(rounded)) <= half)
 
 
 def _sides(statement: list) -> list:
@@ -137,8 +149,45 @@ def equal(answer: str, gold: str) -> bool:
     if answer == gold or letters is None or letters != _letters(gold):
         return answer == gold
     points = _POINTS if "|" in answer + gold else _POINTS[: 2 if letters else 1]
-    pairs = [(_value(answer, letters, point), _value(gold, letters, point)) for point in points]
-    return all(pair[0] and pair[1] and _close(pair[0], pair[1]) for pair in pairs)
+    for point in points:
+        one, other = _value(answer, letters, point), _value(gold, letters, point)
+        if not (one and other):
+            return not letters and not one and not other and _same_powers(answer, gold)
+        if not _close(one, other):
+            return False
+    return True
+
+
+def _same_powers(answer: str, gold: str) -> bool:
+    """Whether two numbers too large to write are the same product of powers of primes."""
+    one, other = (_powers(_read(text, ())) for text in (answer, gold))
+    return one is not None and one == other
+
+
+def _powers(number: Any) -> dict[int, int] | None:
+    """Primes and their exponents; None for what is no product of powers of numbers of a moderate size."""
+    from sympy import factorrat  # noqa: PLC0415
+
+    if number is None or number == 0:
+        return None
+    if number.is_Rational:
+        return None if max(abs(number.p), number.q) > _MODERATE else dict(factorrat(number))
+    if number.is_Pow:
+        base, exponent = _powers(number.base), _integer(number.exp)
+        return None if base is None or exponent is None else {it: n * exponent for it, n in base.items()}
+    found: dict[int, int] = {}
+    for part in map(_powers, number.args) if number.is_Mul else [None]:
+        if part is None:
+            return None
+        found = {it: found.get(it, 0) + part.get(it, 0) for it in found.keys() | part.keys()}
+    return {it: n % 2 if it == -1 else n for it, n in found.items() if n}
+
+
+def _integer(exponent: Any) -> int | None:
+    powers = {} if exponent == 1 else _powers(exponent)
+    if powers is None or any(n < 0 or n * it.bit_length() > _HUGE for it, n in powers.items()):
+        return None
+    return prod(it**n for it, n in powers.items())
 
 
 def _letters(text: str) -> tuple[str, ...] | None:

@@ -78,7 +78,9 @@ def tidy(text: str, *, commas: bool = True) -> str:
     text = _REALS_WITHOUT.sub(r"\\R \\setminus \\{", re.sub(r",\s*\\!\s*", "{,}", text))
     text = text.replace("<=", "\\le ").replace(">=", "\\ge ").replace("\\{\\}", "\\emptyset ")
     text = "\\R" if _ALL_REALS.fullmatch(text) else _ROW_GAP.sub(r"\1", infix_fractions(text))
-    text = re.sub(r"\\begin\s*\{array\}\s*\{[lcr|\s]*\}", r"\\begin{matrix}", text).replace("{array}", "{matrix}")
+    text = re.sub(r"\\begin\s*\{array\}\s*\{[lcr|\s]*\}", r"\\begin{matrix}", text).replace(
+        "{array}", "{matrix}"
+    )
     text = _TO.sub(":", text)
     if power := _PLAIN_POWER.fullmatch(text):  # all of the answer: what people mean, though not what TeX sets
         text = f"{power[1]}^{{{power[2]}}}"
@@ -97,7 +99,9 @@ def tidy(text: str, *, commas: bool = True) -> str:
     text = _REPEATING.sub(_repeating, text)
     text = _SCIENTIFIC.sub(lambda it: written(Fraction(it[1]) * Fraction(10) ** int(it[2])), text)
     text = _MIXED.sub(_mixed, text).replace("*", "\\cdot ")
-    text = _TEN.sub(lambda it: it[1] + written(Fraction(it[2] or 1) * Fraction(10) ** int(it[3] or it[4])), text)
+    text = _TEN.sub(
+        lambda it: it[1] + written(Fraction(it[2] or 1) * Fraction(10) ** int(it[3] or it[4])), text
+    )
     return _NAMED.sub(lambda it: "\\infty " if it[1].startswith("inf") else f"\\{it[1]} ", text)
 
 

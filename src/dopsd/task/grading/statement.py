@@ -14,9 +14,21 @@ _TOKEN = re.compile(
 )
 _TWO_DIGITS = re.compile(r"(\\(?:frac|binom))\s*(\d)(\d)(?!\d)")
 _ARGUMENTS = {"\\frac": 2, "\\binom": 2, "\\sqrt": 1, "^": 1, "_": 1}
-_RELATIONS = {"=": "=", "<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!=", "\\in": "in", "\\approx": "~"}
+_RELATIONS = {
+    "=": "=",
+    "<": "<",
+    ">": ">",
+    "\\le": "<=",
+    "\\ge": ">=",
+    "\\ne": "!=",
+    "\\in": "in",
+    "\\approx": "~",
+}
 _FLIPPED = {">": "<", ">=": "<="}
-_OPEN, _CLOSE = ("(", "[", "\\{", "{", "\\langle"), (")", "]", "\\}", "}", "\\rangle")
+_OPEN, _CLOSE = (
+    ("(", "[", "\\{", "{", "\\langle", "\\lfloor", "\\lceil"),
+    (")", "]", "\\}", "}", "\\rangle", "\\rfloor", "\\rceil"),
+)
 _NO_LETTERS = {*FUNCTIONS, *_RELATIONS, *_OPEN, *_CLOSE, "\\cdot", "\\pm", "\\cup", "\\cr", "\\setminus"}
 _NAME = re.compile(
     r"(?:[a-zA-Z]|\\[a-zA-Z]+)(?: _ \{ \w \})?(?: (?:\\cdot )?\( [a-z] \))?|\( [a-z](?: , [a-z])+ \)"
@@ -129,12 +141,7 @@ def _split(tokens: Sequence[str], *separators: str) -> tuple[list[list[str]], li
 
 def _listed(tokens: Sequence[str]) -> Statement:
     parts, separators = _split(tokens, ",", ";")
-    # \\pm is once plus and once minus
-    items = [
-        [sign if it == "\\pm" else it for it in part]
-        for part in parts
-        for sign in "+-"[: 1 + ("\\pm" in part and part[0] != "\\{")]
-    ]
+    items = [item for part in parts for item in _both_signs(part)]
     if len(items) > _MAX_ITEMS:
         raise UnreadError(f"a list of {len(items)}")
     statements = [_related(item) for item in items]
@@ -146,16 +153,19 @@ def _listed(tokens: Sequence[str]) -> Statement:
         and len(set(names)) == 1
         and any(it[2][0] == "tuple" or it[2][:2] == ["list", "cup"] for it in statements if names[0])
     ):
-        return (
-            ["named", names[0], union(it[2] for it in statements)]
-            if names[0]
-            else ["list", *statements]
-        )
+        return ["named", names[0], union(it[2] for it in statements)] if names[0] else ["list", *statements]
     if all(names) and len(set(names)) == len(names):
         # alphabetical, as r, theta, phi and rho, theta, phi are not
         by_name = sorted(statements, key=lambda it: it[1].strip("\\").replace("phi", "tphi"))
         return ["named", f"( {' , '.join(sorted(names))} )", ["tuple", "(", ")", *(it[2] for it in by_name)]]
     return ["list", *statements]
+
+
+def _both_signs(tokens: list[str]) -> list[list[str]]:
+    """Once with plus and once with minus for \\pm; a set is opened first."""
+    if "\\pm" not in tokens or tokens[0] == "\\{":
+        return [tokens]
+    return [[sign if it == "\\pm" else it for it in tokens] for sign in "+-"]
 
 
 def _related(tokens: list[str]) -> Statement:
@@ -218,7 +228,9 @@ def _united(tokens: list[str]) -> Statement:
     whole, *removed = _split(tokens, "\\setminus")[0]
     if removed:
         taken = [_grouped(it) for it in removed]
-        return without(_grouped(whole), [it for part in taken for it in (part[1:] if part[0] == "list" else [part])])
+        return without(
+            _grouped(whole), [it for part in taken for it in (part[1:] if part[0] == "list" else [part])]
+        )
     ratio, _ = _split(tokens, ":")
     return ["tuple", ":", ":", *map(_grouped, ratio)] if len(ratio) > 1 else _grouped(tokens)
 

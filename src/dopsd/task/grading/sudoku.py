@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dopsd.task.answer import END_TOKENS, read_answer
 from dopsd.task.grading.field_reading import without_tail
+from dopsd.task.grading.wrapping import unwrapped
 from dopsd.task.sudoku_grids import CELLS, is_solved
 from dopsd.task.task import Verdict
 
@@ -41,7 +42,7 @@ class SudokuGold:
 def strict(gold: SudokuGold, response: str) -> Verdict:
     """Judge the last answer by the rules: any valid completion is right; the share of blanks stands beside."""
     answer = read_answer(response)
-    grid = _BORDERS.sub("", answer or "")
+    grid = _BORDERS.sub("", unwrapped(answer or ""))
     if not _GRID.fullmatch(grid):
         exact = cells = 0.0
     else:

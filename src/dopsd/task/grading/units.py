@@ -18,14 +18,19 @@ _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "squared": 2, "cubed": 3}
 _LETTERS = frozenset("mgsL")  # units that a single letter behind a space may be
 _POWER = r"(?:\^\s*(?:[23]|\{\s*[23]\s*\}))?"
 _MACRO = re.compile(
-    rf"(.*[^\s\\])(?:{BLANK}|~)*\\(?:text|mbox|mathrm|textrm|textnormal)\s*\{{([^{{}}]*)\}}\s*({_POWER})", re.DOTALL
+    rf"(.*[^\s\\])(?:{BLANK}|~)*\\(?:text|mbox|mathrm|textrm|textnormal)\s*\{{([^{{}}]*)\}}\s*({_POWER})",
+    re.DOTALL,
 )
 _WORDS = re.compile(rf"(.*?(?:[\d}})!]|\\pi))(\s*)(?:\\[ ,;:!]\s*)?([a-zA-Z][a-zA-Z./ ]*{_POWER})", re.DOTALL)
 _CIRCLE = r"(?:\^\s*(?:\{\s*\\(?:circ|degree)\s*\}|\\(?:circ|degree))|\\degree)"
-_SIGN = re.compile(rf"\s*({_CIRCLE}|\\?%)(?=\s*(?:$|[,;)\]]|\\[}}]|\\text\s*\{{[\s,]*(?:and|or)|(?:and|or)\b|\\lor))")
+_SIGN = re.compile(
+    rf"\s*({_CIRCLE}|\\?%)(?=\s*(?:$|[,;)\]]|\\[}}]|\\text\s*\{{[\s,]*(?:and|or)|(?:and|or)\b|\\lor))"
+)
 _ANY_SIGN = re.compile(rf"{_CIRCLE}|%")
 _ANGLE = re.compile(rf"(\d+(?:\.\d+)?)\s*{_CIRCLE}")
-_RATIO = re.compile(r"\\frac\s*\{\s*\\(?:text|mathrm)\s*(\{[a-z ]+)\}\s*\}\s*\{\s*\\(?:text|mathrm)\s*\{([a-z ]+\})(\^[23])?\s*\}")
+_RATIO = re.compile(
+    r"\\frac\s*\{\s*\\(?:text|mathrm)\s*(\{[a-z ]+)\}\s*\}\s*\{\s*\\(?:text|mathrm)\s*\{([a-z ]+\})(\^[23])?\s*\}"
+)
 _OVER = re.compile(r"\}\s*/\s*\\(?:text|mathrm)\s*\{")
 _CURRENCY = re.compile(r"(-?)\s*(?:\\?\$|€|£)\s*(.*[^\s$])", re.DOTALL)
 
