@@ -21,7 +21,7 @@ _BEHIND = (
     " or 7¦, 7¦; 7¦\\text{ or }7¦\\text{ and }7¦ 7¦\\,7¦{7}¦(2)¦+1¦\\pm 1¦ =7¦ < 7¦\\cdot 2¦"
     "\\times 10^3¦/2¦x¦ab¦i¦\\mathrm{i}¦\\operatorname{i}¦\\pi¦\\infty¦_7¦'¦ not¦ million¦ dozen¦"
     " is not right¦ squared¦\\text{ wrong}¦\\text{ squared}¦\\text{ five}¦th¦\\%\\text{ of }7¦ cm or 7¦"
-    "\\text{ cm, not }¦\\text{ cm}7¦...¦\\ldots¦?¦|¦}¦)¦\\\\¦+"
+    "\\text{ cm, not }¦\\text{ cm}7¦...¦\\ldots¦?¦|¦}¦)¦+"
 )
 BEHIND = _BEHIND.split("¦")
 _BEFORE = (

@@ -13,12 +13,15 @@ from dopsd.task.grading.words import number_in_words
 from dopsd.task.grading.wrapping import STYLE, unwrapped
 
 _IS_TEXT = re.compile(
-    rf"\(?(?:\\(?:{STYLE})\s*\{{[^{{}}]*\}}|[A-Z]|[a-zA-Z][a-z]{{2,}}[ a-zA-Z]*|\d+:\d\d\s*(?:\\text\s*\{{)?\s*[apAP]\.?[mM]\b.*)\)?"
+    rf"\(?(?:\\(?:{STYLE})\s*\{{[^{{}}]*\}}|[A-Z]|No|[a-zA-Z][a-z]{{2,}}[ a-zA-Z]*|\d+:\d\d\s*(?:\\text\s*\{{)?\s*[apAP]\.?[mM]\b.*)\)?"
 )
 _STYLE = re.compile(rf"\\(?:{STYLE})\s*\{{([^{{}}]*)\}}")
 _HALF_OF_DAY = re.compile(r"(?<=\d)\s*([ap])\.?\s*m\b\.?", re.IGNORECASE)
 _BASED = re.compile(r"(-?)([0-9A-Z]*(?:\.[0-9A-Z]+)?)_(\w+)")
-_BASES = {name: str(base) for base, name in enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine"], 2)}
+_BASES = {
+    name: str(base)
+    for base, name in enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine"], 2)
+}
 
 
 @lru_cache(maxsize=4096)
@@ -47,6 +50,8 @@ def _same_value(answer: str, gold: str) -> bool:
     words = words_behind(gold)
     expected, gold_unit = without_unit(gold, trusted=words)
     value, unit = without_unit(answer, trusted=words)
+    if unit == "deg" and gold_unit is None and "\\pi" in value:
+        return False
     if unit is not None and gold_unit is not None and unit != gold_unit:
         return False
     golds, answers = _readings(expected), _readings(value)

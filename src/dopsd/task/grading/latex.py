@@ -15,19 +15,34 @@ class UnreadError(ValueError):
 
 _SPACE = re.compile(rf"{BLANK}+|(?<=.)~")
 _SYNONYM = re.compile(r"\\[dtc](?=frac|binom)|\\[a-z]+(?![a-zA-Z])")
-_WRITTEN = (
-    r"\leqslant \leq \geqslant \geq \neq \times \cdotp \div \lbrace \rbrace \lt \gt \varnothing \colon \imath \lparen"
-    r" \rparen \lvert \rvert \vert \d \t \c \dots \cdots \dotsc \vee \land \wedge \backslash \reals \Reals"
-)
-_MEANT = "\\le \\le \\ge \\ge \\ne \\cdot \\cdot / \\{ \\} < > \\emptyset : i ( ) | | | \\ \\ \\ \\ldots \\ldots \\ldots \\lor , , \\setminus \\R \\R"
-_SYNONYMS: dict[str, str] = dict(zip(_WRITTEN.split(), _MEANT.split(), strict=True))
+_SYNONYMS = {
+    **dict.fromkeys(("\\leqslant", "\\leq"), "\\le"),
+    **dict.fromkeys(("\\geqslant", "\\geq"), "\\ge"),
+    **dict.fromkeys(("\\times", "\\cdotp"), "\\cdot"),
+    **dict.fromkeys(("\\lparen", "\\langle"), "("),
+    **dict.fromkeys(("\\rparen", "\\rangle"), ")"),
+    **dict.fromkeys(("\\lvert", "\\rvert", "\\vert"), "|"),
+    **dict.fromkeys(("\\d", "\\t", "\\c"), "\\"),
+    **dict.fromkeys(("\\dots", "\\cdots", "\\dotsc"), "\\ldots"),
+    **dict.fromkeys(("\\land", "\\wedge"), ","),
+    **dict.fromkeys(("\\reals", "\\Reals"), "\\R"),
+    **{"\\neq": "\\ne", "\\div": "/", "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lt": "<", "\\gt": ">"},
+    **{
+        "\\varnothing": "\\emptyset",
+        "\\colon": ":",
+        "\\imath": "i",
+        "\\vee": "\\lor",
+        "\\backslash": "\\setminus",
+    },
+    **{"\\bigcup": "\\cup"},
+}
 _GROUPED = re.compile(
     r"(?<![\d.,])([1-9]\d{0,2})(\{,\}|\\[,;: ]|~| |,)(\d{3}(?:\2\d{3})*)(?![\d,]|\.\d*\.|\s*/)"
 )
 _DOTTED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:\.\d{3}){2,})(?![\d.,])")
 _REPEATING = re.compile(
-    r"(?<![\d.])(\d*)\.(\d*?)(?:\\overline\s*\{(\d+)\}|\((\d+)\)|\\(?:bar|dot)\s*\{?(\d)\}?"
-    r"|\\dot\s*\{?(\d)\}?(\d*)\\dot\s*\{?(\d)\}?|(?:(\d)\9{2,}|(\d\d+?)\10+)(?:\\ldots|\.\.\.))(?![\d(]|\\dot)"
+    r"(?<![\d.])(\d*)\.(\d*?)(?:\\overline\s*\{(\d+)\}|\((\d+)\)|\\(?:bar|dot)\s*\{?(\d)\}?+"
+    r"|\\dot\s*\{?(\d)\}?+(\d*)\\dot\s*\{?(\d)\}?+|(?:(\d)\9{2,}|(\d\d+?)\10+)(?:\\ldots|\.\.\.))(?![\d(]|\\dot)"
 )
 _SCIENTIFIC = re.compile(r"(?<![\d.a-zA-Z\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,2})(?![\d.a-zA-Z])")
 _TEN = re.compile(  # not behind / or a product, of which the number in front could be a part
@@ -36,6 +51,7 @@ _TEN = re.compile(  # not behind / or a product, of which the number in front co
 _PLAIN_POWER = re.compile(r"(-?(?:[a-zA-Z]|\d+))\^(\d{2,})")
 _ROW_GAP = re.compile(r"(\\\\)\s*\[-?[\d.]+\s*[a-z]{2}\]")
 _ALL_REALS = re.compile(r"(?:all |the )*real(?:s| numbers)", re.IGNORECASE)
+_LONE_LETTER = re.compile(r"(?<![a-zA-Z_^}\])])\{([a-zA-Z])\}(?=\s*\^)")
 _TO = re.compile(r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b)\s*(?=\d)")
 _MIXED = re.compile(
     r"(?<![\d.^_}a-zA-Z)])(\d+)(?:\s*\\frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))|\s+(\d+)\s*/\s*(\d+))(?!\d)"
@@ -63,8 +79,8 @@ def without_style(text: str) -> str:
 def spelling(text: str) -> str:
     """The text without spaces that mean nothing: equal where only the typing differs."""
     text = _SYNONYM.sub(lambda found: _SYNONYMS.get(found[0], found[0]), unwrapped(text))
-    text = re.sub(r"\\(?:textbf|textrm|mbox|mathrm)(?![a-zA-Z])", r"\\text", text.replace("\\!", ""))
-    text = text.replace("...", "\\ldots ")
+    text = re.sub(r"\\(?:textbf|textrm|mbox|mathrm)(?![a-zA-Z])", r"\\text", text)
+    text = re.sub(r"(?<=\d),\s*\\!\s*(?=\d)", "{,}", text).replace("\\!", "").replace("...", "\\ldots ")
     return re.sub(r"(?<![\w\s])\s+|\s+(?![\w\s])", "", _SPACE.sub(" ", text)).strip()
 
 
@@ -81,7 +97,7 @@ def tidy(text: str, *, commas: bool = True) -> str:
     text = re.sub(r"\\begin\s*\{array\}\s*\{[lcr|\s]*\}", r"\\begin{matrix}", text).replace(
         "{array}", "{matrix}"
     )
-    text = _TO.sub(":", text)
+    text = _LONE_LETTER.sub(r"\1", _TO.sub(":", text))
     if power := _PLAIN_POWER.fullmatch(text):  # all of the answer: what people mean, though not what TeX sets
         text = f"{power[1]}^{{{power[2]}}}"
     grouped = commas and not re.search(r"[(\[{]", text.replace("{,}", ""))
@@ -93,7 +109,7 @@ def tidy(text: str, *, commas: bool = True) -> str:
         raise UnreadError("a comma that groups no thousands")
     if text.lstrip().startswith("~") or re.search(r"(?<![\d.])0\d", text):
         raise UnreadError("an approximation, or a zero in front")
-    text = _CONNECTIVE.sub(lambda it: " ; " if "or" in it[0] else " , ", text)
+    text = _CONNECTIVE.sub(lambda it: " \\lor " if "or" in it[0] else " , ", text)
     text = _TEXT.sub(_mathematics, text)
     text = _SPACE.sub(" ", text.replace("\\\\", "\\cr ")).replace("**", "^")
     text = _REPEATING.sub(_repeating, text)

@@ -29,9 +29,12 @@ _OPEN, _CLOSE = (
     ("(", "[", "\\{", "{", "\\langle", "\\lfloor", "\\lceil"),
     (")", "]", "\\}", "}", "\\rangle", "\\rfloor", "\\rceil"),
 )
-_NO_LETTERS = {*FUNCTIONS, *_RELATIONS, *_OPEN, *_CLOSE, "\\cdot", "\\pm", "\\cup", "\\cr", "\\setminus"}
+_NO_LETTERS = {
+    *(*FUNCTIONS, *_RELATIONS, *_OPEN, *_CLOSE),
+    *("\\cdot", "\\pm", "\\mp", "\\cup", "\\cr", "\\setminus", "\\lor", "\\mid"),
+}
 _NAME = re.compile(
-    r"(?:[a-zA-Z]|\\[a-zA-Z]+)(?: _ \{ \w \})?(?: (?:\\cdot )?\( [a-z] \))?|\( [a-z](?: , [a-z])+ \)"
+    r"(?:[a-zA-Z]|\\[a-zA-Z]+)(?: _ \{ \w \})?(?: (?:\\cdot )?\( [a-zA-Z] \))?|(?:m )?(?:\\angle )?[A-Z](?: [A-Z]){0,2}|\( [a-z](?: , [a-z])+ \)"
 )
 _CONSTANTS = ("e", "i", "\\pi", "\\infty", "\\R", "\\emptyset")
 _MAX_DEPTH = 12  # of brackets
@@ -140,7 +143,7 @@ def _split(tokens: Sequence[str], *separators: str) -> tuple[list[list[str]], li
 
 
 def _listed(tokens: Sequence[str]) -> Statement:
-    parts, separators = _split(tokens, ",", ";")
+    parts, separators = _split(tokens, ",", ";", "\\lor")
     items = [item for part in parts for item in _both_signs(part)]
     if len(items) > _MAX_ITEMS:
         raise UnreadError(f"a list of {len(items)}")
@@ -149,12 +152,12 @@ def _listed(tokens: Sequence[str]) -> Statement:
         return statements[0]
     names = [it[1] if it[0] == "named" else "" for it in statements]
     if (
-        ";" in separators
+        "\\lor" in separators
         and len(set(names)) == 1
         and any(it[2][0] == "tuple" or it[2][:2] == ["list", "cup"] for it in statements if names[0])
     ):
         return ["named", names[0], union(it[2] for it in statements)] if names[0] else ["list", *statements]
-    if all(names) and len(set(names)) == len(names):
+    if all(names) and len(set(names)) == len(names) and "\\lor" not in separators:
         # alphabetical, as r, theta, phi and rho, theta, phi are not
         by_name = sorted(statements, key=lambda it: it[1].strip("\\").replace("phi", "tphi"))
         return ["named", f"( {' , '.join(sorted(names))} )", ["tuple", "(", ")", *(it[2] for it in by_name)]]
@@ -162,10 +165,11 @@ def _listed(tokens: Sequence[str]) -> Statement:
 
 
 def _both_signs(tokens: list[str]) -> list[list[str]]:
-    """Once with plus and once with minus for \\pm; a set is opened first."""
-    if "\\pm" not in tokens or tokens[0] == "\\{":
+    """Once with plus and once with minus for \\pm, the other way round for \\mp; a set is opened first."""
+    if not {"\\pm", "\\mp"} & set(tokens) or tokens[0] == "\\{":
         return [tokens]
-    return [[sign if it == "\\pm" else it for it in tokens] for sign in "+-"]
+    ways = {"\\pm": "+", "\\mp": "-"}, {"\\pm": "-", "\\mp": "+"}
+    return [[signs.get(it, it) for it in tokens] for signs in ways]
 
 
 def _related(tokens: list[str]) -> Statement:
@@ -249,7 +253,7 @@ def _grouped(tokens: list[str]) -> Statement:
         items, _ = _split(tokens[1:-1], ",", ";")
         if len(items) > 1:
             return ["tuple", tokens[0], tokens[-1], *map(_related, items)]
-    if {",", ";", "\\R", "\\setminus", "\\{", "\\}", "\\cr", "&"} & set(tokens) or tokens[0] == "[":
+    if {",", ";", "\\R", "\\setminus", "\\{", "\\}", "\\cr", "&", "\\lor"} & set(tokens) or tokens[0] == "[":
         raise UnreadError("several values where one was expected")
     return ["value", " ".join(tokens)]
 

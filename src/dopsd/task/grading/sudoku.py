@@ -11,7 +11,8 @@ from dopsd.task.sudoku_grids import CELLS, is_solved
 from dopsd.task.task import Verdict
 
 _BORDERS = re.compile(
-    r"\\(?:hline|begin\{(?:array|[pb]?matrix)\}(?:\{[lcr|]*\})?|end\{\w+\}|\\|(?![a-z]))|[\s,;|\[\](){}&+*`$\u2500-\u257f-]+"
+    r"\\(?:begin\{(?:array|[pb]?matrix)\}(?:\{[lcr|]*\})?|end\{\w+\}|\\|(?![a-z]))|(?<=\d)-+|-+(?!\d)"
+    r"|[\s,;|\[\](){}&+*`$\"\u2500-\u257f]+"
 )
 _GRID = re.compile(r"[0-9]{16}")
 _FENCED = re.compile(r"```([0-9\s]{1,200})```")

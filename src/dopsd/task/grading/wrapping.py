@@ -10,7 +10,7 @@ _SYMBOLS = {
     **{"÷": "/", "⁄": "/", "∕": "/", "≤": "\\le ", "⩽": "\\le ", "≥": "\\ge ", "⩾": "\\ge ", "≠": "\\ne "},
     **{"∞": "\\infty ", "∪": "\\cup ", "∈": "\\in ", "±": "\\pm ", "∅": "\\emptyset ", "°": "^{\\circ}"},
     **{"ℝ": "\\mathbb{R}", "∖": "\\setminus ", "⟨": "\\langle ", "⟩": "\\rangle ", "∶": ":", "′": "'"},
-    **{"≈": "\\approx ", "∨": "\\lor ", "∣": "\\mid ", "¢": "\\text{ cents}", "∴": "\\therefore "},
+    **{"≈": "\\approx ", "∨": "\\lor ", "∣": "\\mid ", "。": ".", "¢": "\\text{ cents}", "∴": "\\therefore "},
     **{"⌊": "\\lfloor ", "⌋": "\\rfloor ", "⌈": "\\lceil ", "⌉": "\\rceil "},
 }
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ]+")
@@ -21,7 +21,7 @@ _PAIRS = (
 )
 STYLE = (
     r"text(?:bf|it|rm|normal|sf|tt)?|math(?:rm|bf|it|sf|normal)|boldsymbol|bm|mbox|boxed|fbox|emph|operatorname"
-    r"|underline"
+    r"|underline|ensuremath"
 )
 BLANK = r"(?:\\[ ,;:!]|\\q?quad(?![a-zA-Z])|\s)"
 _STYLED = re.compile(rf"(?:\\(?:{STYLE})\s*|boxed)?(?=\{{)")
@@ -29,7 +29,7 @@ _TAIL = re.compile(
     rf"(?<=[^.,\\\s])(?:{BLANK}|~)*(?:\\\\{BLANK}*)?(?:[.,]|\\text\s*\{{\s*[.,]?\s*\}})?{BLANK}*$"
 )
 _ORNAMENT = re.compile(
-    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|hline|bf|bfseries|it|rm|small"
+    r"\\(?:left|right)\s*\.|\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|hline|bf|bfseries|it|rm|small"
     r"|normalsize|large|Large|LARGE|huge|Huge|centering)(?![a-zA-Z])|\\(?:text)?color\s*\{\w+\}"
 )
 _FENCE = re.compile(r"```(?:[a-zA-Z]+(?=\s))?\s*([^`]*?)\s*```")
