@@ -33,9 +33,11 @@ omega Delta Gamma Lambda Omega Phi Pi Psi Sigma Theta
 _COMMANDS, _LETTERS = ({f"\\{name}" for name in names.split()} for names in (_KNOWN, _GREEK))
 _PLAIN = re.compile(r"(?:[\d\s+\-/^{}()|!.\[\]]|\\log(?: _)?)*")
 _UNDEFINED = re.compile(r"(?<!\\)\b[fgh] \(")
-_POINTS = (137, 211, -173)  # the last only where the sign of a letter matters
-
-
+_POINTS = (  # what letters stand for, over 61: no two are in the same order, or as far apart, at all points
+    tuple(137 + 10 * i * i + 7 * i for i in range(len(_POOL))),
+    tuple(211 + 4 * (17 - i) ** 2 for i in range(len(_POOL))),
+    tuple(-173 - 6 * i * i - 7 * i for i in range(len(_POOL))),  # only where the sign of a letter matters
+)
 _PRACTICE = (  # the reader learns as it reads: what it has met once takes a third of the time
     "x ^ { 5 } + 3 x - 1",
     "- \\frac { 2 a - 1 } { 3 } ( b + 2 ) ^ { 2 } + y x / 2",
@@ -181,15 +183,17 @@ def _powers(number: Any) -> dict[int, int] | None:
         return None
     if number.is_Rational:
         return None if max(abs(number.p), number.q) > _MODERATE else dict(factorrat(number))
+    found: dict[int, int] = {}
     if number.is_Pow:
         base, exponent = _powers(number.base), _integer(number.exp)
-        return None if base is None or exponent is None else {it: n * exponent for it, n in base.items()}
-    found: dict[int, int] = {}
-    for part in map(_powers, number.args) if number.is_Mul else [None]:
+        if base is None or exponent is None:
+            return None
+        found = {it: n * exponent for it, n in base.items()}
+    for part in () if number.is_Pow else map(_powers, number.args) if number.is_Mul else [None]:
         if part is None:
             return None
         found = {it: found.get(it, 0) + part.get(it, 0) for it in found.keys() | part.keys()}
-    return {it: n % 2 if it == -1 else n for it, n in found.items() if n}
+    return {it: n % 2 if it == -1 else n for it, n in found.items() if n % 2 or it != -1 and n}
 
 
 def _integer(exponent: Any) -> int | None:
@@ -231,8 +235,8 @@ def _read(text: str, letters: tuple[str, ...]) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _value(text: str, letters: tuple[str, ...], point: int) -> Any:
-    """The value where letters are numbers chosen by `point`, and the digits of its largest part; None without one."""
+def _value(text: str, letters: tuple[str, ...], point: tuple[int, ...]) -> Any:
+    """The value where letters stand for a point, and the digits of its largest part; None without one."""
     from sympy import Rational, Symbol, oo, postorder_traversal  # noqa: PLC0415
 
     expression = _read(text, letters)
@@ -240,9 +244,7 @@ def _value(text: str, letters: tuple[str, ...], point: int) -> Any:
         return None
     if expression in (oo, -oo):
         return expression, 0
-    # no difference or ratio of two letters is the same at two points
-    sizes = ((abs(point) * (3 * i * i + i + 1)) % 307 + 64 for i in range(len(letters)))
-    at = {Symbol(_POOL[i]): Rational(size if point > 0 else -size, 61) for i, size in enumerate(sizes)}
+    at = {Symbol(_POOL[i]): Rational(point[i], 61) for i in range(len(letters))}
     most = 0
     part: Any
     for part in postorder_traversal(expression):

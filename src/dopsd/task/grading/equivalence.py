@@ -94,7 +94,7 @@ def _words(text: str) -> str:
 def _based(text: str) -> tuple[str, str, str] | None:
     """The sign, the digits and the base of `52_8`, however it is written."""
     text = _STYLE.sub(r"\1", text)
-    text = re.sub(r"\s*\(?\s*\bbase\s*(\w+)\s*\)?", r"_\1", re.sub(r"_\s*\{?\s*base", "base", text))
+    text = re.sub(r"\s*\(?\s*\bbase\s*(\w+)\s*\)?", r"_\1", re.sub(r"_\s*\{?\s*base", " base", text))
     text = re.sub(r"[(){}]|\s+(?=_)|(?<=_)\s+", "", text)
     found = _BASED.fullmatch(text)
     if found is None or not re.search(r"\d", found[2]):

@@ -52,6 +52,7 @@ _PLAIN_POWER = re.compile(r"(-?(?:[a-zA-Z]|\d+))\^(\d{2,})")
 _ROW_GAP = re.compile(r"(\\\\)\s*\[-?[\d.]+\s*[a-z]{2}\]")
 _ALL_REALS = re.compile(r"(?:all |the )*real(?:s| numbers)", re.IGNORECASE)
 _LONE_LETTER = re.compile(r"(?<![a-zA-Z_^}\])])\{([a-zA-Z])\}(?=\s*\^)")
+_NOT = re.compile(r"\\(?:not|neg|lnot)(?![a-zA-Z])")
 _TO = re.compile(r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b)\s*(?=\d)")
 _MIXED = re.compile(
     r"(?<![\d.^_}a-zA-Z)])(\d+)(?:\s*\\frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))|\s+(\d+)\s*/\s*(\d+))(?!\d)"
@@ -97,6 +98,9 @@ def tidy(text: str, *, commas: bool = True) -> str:
     text = re.sub(r"\\begin\s*\{array\}\s*\{[lcr|\s]*\}", r"\\begin{matrix}", text).replace(
         "{array}", "{matrix}"
     )
+    if _NOT.search(text):
+        raise UnreadError("a negation")
+    text = re.sub(r"(?<=\d)\s*x\s*(?=10\s*\^)", "\\\\cdot ", text)
     text = _LONE_LETTER.sub(r"\1", _TO.sub(":", text))
     if power := _PLAIN_POWER.fullmatch(text):  # all of the answer: what people mean, though not what TeX sets
         text = f"{power[1]}^{{{power[2]}}}"

@@ -34,7 +34,7 @@ _NO_LETTERS = {
     *("\\cdot", "\\pm", "\\mp", "\\cup", "\\cr", "\\setminus", "\\lor", "\\mid"),
 }
 _NAME = re.compile(
-    r"(?:[a-zA-Z]|\\[a-zA-Z]+)(?: _ \{ \w \})?(?: (?:\\cdot )?\( [a-zA-Z] \))?|(?:m )?(?:\\angle )?[A-Z](?: [A-Z]){0,2}|\( [a-z](?: , [a-z])+ \)"
+    r"(?:[a-zA-Z]|\\[a-zA-Z]+)(?: _ \{ \w \})?(?: (?:\\cdot )?\( [a-zA-Z] \))?|[fghpP] (?:\\cdot )?\( (?:- )?\d+ \)|(?:m )?(?:\\angle )?[A-Z](?: [A-Z]){0,2}|\( [a-z](?: , [a-z])+ \)"
 )
 _CONSTANTS = ("e", "i", "\\pi", "\\infty", "\\R", "\\emptyset")
 _MAX_DEPTH = 12  # of brackets
@@ -265,9 +265,10 @@ def _set(tokens: list[str]) -> Statement:
     if len(parts) != 2 or not _is_name(name):
         return _listed(tokens)
     described = _listed(parts[1])
-    if described[:2] != ["named", " ".join(name)]:
+    several = described[1:] if described[0] == "list" else [described]
+    if not all(it[:2] == ["named", " ".join(name)] for it in several):
         raise UnreadError("a set of something else")
-    return described[2]
+    return several[0][2] if len(several) == 1 else ["list", *(it[2] for it in several)]
 
 
 def _matrix(tokens: list[str]) -> Statement:

@@ -22,6 +22,8 @@ _OTHER_NUMBERS = """
 half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths dozen dozens score couple pair
 pairs double triple twice thrice squared cubed squares cubes factorial root power exponent negative plus minus times
 divided multiplied over by mod modulo of remainder multiple multiples base hundreds thousands millions billions
+sixth sixths seventh sevenths eighth eighths ninth ninths eleventh elevenths twelfth twelfths twentieth twentieths
+hundredth hundredths thousandth thousandths millionth millionths
 """
 _OTHER_ANSWERS = """
 or and nor neither either both versus vs to through between but if unless except instead rather not no never none

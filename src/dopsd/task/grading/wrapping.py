@@ -20,7 +20,7 @@ _PAIRS = (
     *(("{\\bf", "}"), ("{\\it", "}"), ("{\\rm", "}")),
 )
 STYLE = (
-    r"text(?:bf|it|rm|normal|sf|tt)?|math(?:rm|bf|it|sf|normal)|boldsymbol|bm|mbox|boxed|fbox|emph|operatorname"
+    r"text(?:bf|it|rm|normal|sf|tt)?|math(?:rm|bf|it|sf|tt|normal)|boldsymbol|bm|mbox|boxed|fbox|emph|operatorname"
     r"|underline|ensuremath"
 )
 BLANK = r"(?:\\[ ,;:!]|\\q?quad(?![a-zA-Z])|\s)"
