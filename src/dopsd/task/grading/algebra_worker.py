@@ -14,6 +14,12 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
+from latex2sympy2_extended import latex2sympy
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig
+from sympy import I, Rational, Symbol, factorrat, oo, postorder_traversal
+from sympy.core.function import AppliedUndef
+
+_CONFIG = ConversionConfig(interpret_as_mixed_fractions=False, lowercase_symbols=False)
 BUDGET_S = 1.0  # of processor time for one question
 _LAST_S = 1.7  # after which the system ends the process, whatever it is at
 _DIGITS = 50  # that two values must share
@@ -21,15 +27,15 @@ _HUGE = 6000  # digits before or behind the point from which on a value, or a pa
 _MODERATE = 10**15  # what is factored
 _POOL = "xyzabckmnpqrstuvw"  # letters without a meaning of their own to the reader
 _NAME = re.compile(r"(\\?[a-zA-Z]+)( _ \{ \w+ \})?")
-_KNOWN = """
-frac sqrt binom cdot pi infty sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lfloor rfloor lceil
-rceil gcd lcm max min
-"""
+_KNOWN = (
+    "frac sqrt binom cdot pi infty sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp lfloor"
+    " rfloor lceil rceil gcd lcm max min"
+)
 _DECIMAL = re.compile(r"(\d*)\.(\d+)")
-_GREEK = """
-alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi varphi chi psi
-omega Delta Gamma Lambda Omega Phi Pi Psi Sigma Theta
-"""
+_GREEK = (
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi"
+    " varphi chi psi omega Delta Gamma Lambda Omega Phi Pi Psi Sigma Theta"
+)
 _COMMANDS, _LETTERS = ({f"\\{name}" for name in names.split()} for names in (_KNOWN, _GREEK))
 _PLAIN = re.compile(r"(?:[\d\s+\-/^{}()|!.\[\]]|\\log(?: _)?)*")
 _UNDEFINED = re.compile(r"(?<!\\)\b[fgh] \(")
@@ -39,11 +45,9 @@ _POINTS = (  # what letters stand for, over 61: no two are in the same order, or
     tuple(-173 - 6 * i * i - 7 * i for i in range(len(_POOL))),  # only where the sign of a letter matters
 )
 _PRACTICE = (  # the reader learns as it reads: what it has met once takes a third of the time
-    "x ^ { 5 } + 3 x - 1",
-    "- \\frac { 2 a - 1 } { 3 } ( b + 2 ) ^ { 2 } + y x / 2",
-    "2 + \\sqrt { 2 } - ( 3 + 3 \\sqrt [ 3 ] { 5 } ) i",
-    "\\sin ( x ) \\cdot 4 / \\log _ { 2 } ( 3 ) + 2 \\pi e ^ { 2 x }",
-    "0.6 - 3 ! + | x |",
+    "- \\frac { 2 a - 1 } { 3 } ( b + 2 ) ^ { 2 } + y x / 2 + x ^ { 5 } + 3 x - 1",
+    "\\sin ( x ) \\cdot 4 / \\log _ { 2 } ( 3 ) + 2 \\pi e ^ { 2 x } + 0.6 - | x |",
+    "3 ! - ( 3 + 3 \\sqrt [ 3 ] { 5 } ) i",
 )
 
 
@@ -84,7 +88,8 @@ def _same(answer: list, gold: list) -> bool:
     answer, gold = _settled(answer), _settled(gold)
     kinds = {answer[0], gold[0]}
     if kinds <= {"named", "equation"} and answer[:2] != gold[:2]:
-        return _proportional(_sides(answer), _sides(gold))
+        sides = ([["value", it[1]], it[2]] if it[0] == "named" else it[2:] for it in (answer, gold))
+        return _proportional(*sides, least=len(kinds))
     if "named" in kinds and "equation" not in kinds:
         return _same(*(it[2] if it[0] == "named" else it for it in (answer, gold)))
     return len(kinds) == 1 and len(answer) == len(gold) and _same_parts(answer[0], answer[1:], gold[1:])
@@ -104,7 +109,7 @@ def _same_parts(kind: str, answer: list, gold: list) -> bool:
 
 
 def _settled(statement: list) -> list:
-    """A value that its own rounding follows as that value, a chain of equal sides as its last, one of two sides with letters as an equation, any other as untrue."""
+    """A value before its own rounding, the last of equal sides, an equation of two with letters; else untrue."""
     if statement[0] == "rounded":
         return statement[1] if _rounds_to(statement[1], statement[2].replace(" ", "")) else ["untrue"]
     if statement[0] != "chain":
@@ -123,10 +128,6 @@ def _rounds_to(exact: list, rounded: str) -> bool:
     return bool(value[0].is_real and abs(value[0] - Fraction(rounded)) <= half)
 
 
-def _sides(statement: list) -> list:
-    return statement[2:] if statement[0] == "equation" else [["value", statement[1]], statement[2]]
-
-
 def _same_in_any_order(answers: list, golds: list) -> bool:
     if "cup" in (answers[0], golds[0]):
         return answers[0] == golds[0] and _same_in_any_order(answers[1:], golds[1:])
@@ -139,13 +140,13 @@ def _same_in_any_order(answers: list, golds: list) -> bool:
     return not left
 
 
-def _proportional(answer: list, gold: list, *, positive: bool = False) -> bool:
-    """Whether left - right of the one is a constant, maybe positive, times that of the other."""
+def _proportional(answer: list, gold: list, *, positive: bool = False, least: int = 1) -> bool:
+    """Whether left - right of the one is a constant times that of the other, and has at least some letters."""
     if any(side[0] != "value" for side in (*answer, *gold)):
         return False
     one, other = (f"( {left[1]} ) - ( {right[1]} )" for left, right in (answer, gold))
     letters = _letters(one)
-    if not letters or letters != _letters(other):
+    if letters is None or len(letters) < least or letters != _letters(other):
         return False
     pairs = [(_value(one, letters, point), _value(other, letters, point)) for point in _POINTS]
     if not all(pair[0] and pair[1] and pair[0][0] and pair[1][0] for pair in pairs):
@@ -163,37 +164,29 @@ def equal(answer: str, gold: str) -> bool:
     for point in points:
         one, other = _value(answer, letters, point), _value(gold, letters, point)
         if not (one and other):
-            return not letters and not one and not other and _same_powers(answer, gold)
+            powers = None if letters or one or other else _powers(_read(answer, ()))
+            return powers is not None and powers == _powers(_read(gold, ()))
         if not _close(one, other):
             return False
     return True
 
 
-def _same_powers(answer: str, gold: str) -> bool:
-    """Whether two numbers too large to write are the same product of powers of primes."""
-    one, other = (_powers(_read(text, ())) for text in (answer, gold))
-    return one is not None and one == other
-
-
 def _powers(number: Any) -> dict[int, int] | None:
     """Primes and their exponents; None for what is no product of powers of numbers of a moderate size."""
-    from sympy import factorrat  # noqa: PLC0415
-
-    if number is None or number == 0:
+    if number is None or number == 0 or (number.is_Rational and max(abs(number.p), number.q) > _MODERATE):
         return None
     if number.is_Rational:
-        return None if max(abs(number.p), number.q) > _MODERATE else dict(factorrat(number))
-    found: dict[int, int] = {}
+        return dict(factorrat(number))  # pyright: ignore[reportArgumentType, reportCallIssue, reportReturnType]
     if number.is_Pow:
-        base, exponent = _powers(number.base), _integer(number.exp)
-        if base is None or exponent is None:
-            return None
-        found = {it: n * exponent for it, n in base.items()}
-    for part in () if number.is_Pow else map(_powers, number.args) if number.is_Mul else [None]:
-        if part is None:
-            return None
-        found = {it: found.get(it, 0) + part.get(it, 0) for it in found.keys() | part.keys()}
-    return {it: n % 2 if it == -1 else n for it, n in found.items() if n % 2 or it != -1 and n}
+        powers, exponent = _powers(number.base), _integer(number.exp)
+        parts = [] if powers is None or exponent is None else [{it: n * exponent for it, n in powers.items()}]
+    else:
+        parts = [_powers(it) for it in number.args] if number.is_Mul else []
+    known = [part for part in parts if part is not None]
+    if not parts or len(known) < len(parts):
+        return None
+    found = {it: sum(part.get(it, 0) for part in known) for part in known for it in part}
+    return {it: n % 2 if it == -1 else n for it, n in found.items() if n % 2 or (it != -1 and n)}
 
 
 def _integer(exponent: Any) -> int | None:
@@ -217,28 +210,17 @@ def _letters(text: str) -> tuple[str, ...] | None:
 @lru_cache(maxsize=256)
 def _read(text: str, letters: tuple[str, ...]) -> Any:
     """The expression in sympy, each letter as one of the pool; None where it has functions that nobody defined."""
-    from latex2sympy2_extended import latex2sympy  # noqa: PLC0415
-    from latex2sympy2_extended.latex2sympy2 import ConversionConfig  # noqa: PLC0415
-    from sympy import I, Symbol  # noqa: PLC0415
-    from sympy.core.function import AppliedUndef  # noqa: PLC0415
-
     pool = dict(zip(letters, _POOL, strict=False))
     text = _NAME.sub(lambda found: pool.get(found[0], pool.get(found[1], found[1]) + (found[2] or "")), text)
     text = _DECIMAL.sub(lambda it: f"( \\frac {{ {it[1]}{it[2]} }} {{ {10 ** len(it[2])} }} )", text)
-    config = ConversionConfig(interpret_as_mixed_fractions=False, lowercase_symbols=False)
-    expression: Any = latex2sympy(text, normalization_config=None, conversion_config=config)
-    if expression.has(AppliedUndef) or {str(it) for it in expression.free_symbols} - {"i"} - set(
-        pool.values()
-    ):
-        return None
-    return expression.xreplace({Symbol("i"): I})
+    expression: Any = latex2sympy(text, normalization_config=None, conversion_config=_CONFIG)
+    unknown = {str(it) for it in expression.free_symbols} - {"i", *pool.values()}
+    return None if unknown or expression.has(AppliedUndef) else expression.xreplace({Symbol("i"): I})
 
 
 @lru_cache(maxsize=256)
 def _value(text: str, letters: tuple[str, ...], point: tuple[int, ...]) -> Any:
     """The value where letters stand for a point, and the digits of its largest part; None without one."""
-    from sympy import Rational, Symbol, oo, postorder_traversal  # noqa: PLC0415
-
     expression = _read(text, letters)
     if expression is None:
         return None

@@ -12,8 +12,9 @@ from dopsd.task.grading.units import without_unit, words_behind
 from dopsd.task.grading.words import number_in_words
 from dopsd.task.grading.wrapping import STYLE, unwrapped
 
-_IS_TEXT = re.compile(
-    rf"\(?(?:\\(?:{STYLE})\s*\{{[^{{}}]*\}}|[A-Z]|No|[a-zA-Z][a-z]{{2,}}[ a-zA-Z]*|\d+:\d\d\s*(?:\\text\s*\{{)?\s*[apAP]\.?[mM]\b.*)\)?"
+_IS_TEXT = re.compile(  # words, the letter of a choice, a time of day
+    rf"\(?(?:\\(?:{STYLE})\s*\{{[^{{}}]*\}}|[A-Z]|No|[a-zA-Z][a-z]{{2,}}[ a-zA-Z]*"
+    r"|\d+:\d\d\s*(?:\\text\s*\{)?\s*[apAP]\.?[mM]\b.*)\)?"
 )
 _STYLE = re.compile(rf"\\(?:{STYLE})\s*\{{([^{{}}]*)\}}")
 _HALF_OF_DAY = re.compile(r"(?<=\d)\s*([ap])\.?\s*m\b\.?", re.IGNORECASE)
