@@ -120,6 +120,9 @@ def test_what_groups_thousands_changes_nothing(value, separator):
         ],
         ("+---+---+\n|12|34|\n|34|12|\n+---+---+\n|21|43|\n|43|21|\n+---+---+", True),
         ("\\begin{array}{|cc|cc|}\\hline 1&2&3&4\\\\3&4&1&2\\\\\\hline 2&1&4&3\\\\4&3&2&1\\end{array}", True),
+        ("```text\n1234341221434321\n```", True),
+        ("\\text{１２３４ ３４１２ ２１４３ ４３２１}.", True),
+        ("The answer is -1234341221434321", False),
         *[
             ("1234341221434321 or 1", False),
             ("the grid 1234341221434321", False),

@@ -1,4 +1,4 @@
-"""An answer as LaTeX in one spelling; nothing is cut here but ornaments, and what is unclear is refused."""
+"""A tidy answer: LaTeX with one spelling for each thing; what is unclear is refused, nothing is cut."""
 
 import re
 from fractions import Fraction
