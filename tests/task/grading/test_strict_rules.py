@@ -29,6 +29,16 @@ _BEFORE = (
     "\\mathrm{d}¦\\ln ¦|¦\\overline ¦5{¦\\text{either }¦at least ¦\\pm "
 )
 BEFORE = _BEFORE.split("¦")
+_SAID = (
+    "The answer is GOLD.¦\\text{The final answer is }GOLD¦**Answer:** $GOLD$¦```\nGOLD\n```¦= GOLD¦GOLD \\\\"
+    "¦\\color{red} GOLD"
+)
+SAID = _SAID.split("¦")
+_DOUBTED = (
+    "The answer is not GOLD¦The wrong answer is GOLD¦\\text{The answer is either }GOLD¦\\not = GOLD¦minus GOLD"
+    "¦The answer is GOLD or 7193¦The answer is less than GOLD¦Answer: about GOLD"
+)
+DOUBTED = _DOUBTED.split("¦")
 GRID = SudokuGold(puzzle="1200340020004021", solution="1234341221434321")
 
 
@@ -77,6 +87,14 @@ def test_nothing_may_stand_before_or_behind_a_right_answer(math_golds):
     changed = [(gold, gold + end) for gold in golds for end in BEHIND]
     changed += [(gold, start + gold) for gold in golds for start in BEFORE]
     assert [(gold, answer) for gold, answer in changed if equivalent(answer, gold)] == []
+
+
+def test_an_introduction_and_a_wrapping_say_nothing_and_a_doubt_in_them_does(math_golds):
+    golds = [gold for gold in math_golds if len(gold) < 250 and not set("0") & set(gold)][::30]
+    for said in SAID:
+        assert [gold for gold in golds if not equivalent(said.replace("GOLD", gold), gold)] == []
+    for doubted in DOUBTED:
+        assert [gold for gold in golds if equivalent(doubted.replace("GOLD", gold), gold)] == []
 
 
 def test_the_last_answer_wins():
