@@ -18,13 +18,16 @@ _SPELLINGS = {
         r"\right": "",
         r"\,": " ",
         r"\!": "",
-        r"\ ": " ",
+        **dict.fromkeys((r"\ ", r"\;", r"\:", r"\quad"), " "),
     },
     **{r"\dfrac": r"\frac", r"\tfrac": r"\frac", "$": "", "[": "(", "]": ")"},
 }
 _SPELLING = re.compile("|".join(map(re.escape, sorted(_SPELLINGS, key=len, reverse=True))))
 _TIMES = re.compile(r"(?<=[\d)])\s*[xX]\s*(?=[\d(])|(?<=\))\s*(?=\()|(?<=\d)\s*(?=\()")
 _FRACTION = re.compile(r"\\frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d))(?!\s*\d)")
+_INFIX = re.compile(
+    r"(?:\{|^)((?:[^{}]|\{[^{}]*\})*)\\(over|choose)(?![a-zA-Z])((?:[^{}]|\{[^{}]*\})*)(?:\}|$)"
+)
 _EXACT = re.compile(r"[0-9+\-*/().\s]+")
 _UNCLEAR = re.compile(r"[-+*/]\s*[-+]|//|\*\s*\*|[\d)}]\s+\d|[)}]\d|[\d)}]\s*\{|\d\.(?!\d)")
 _PYTHON = re.compile(r"[0-9+\-*/().\s]+")
@@ -62,6 +65,12 @@ def sides(text: str) -> list[Arithmetic]:
     return parts
 
 
+def infix_fractions(text: str) -> str:
+    """`{a \\over b}` and `{a \\choose b}` as \\frac and \\binom."""
+    names = {"over": "\\frac", "choose": "\\binom"}
+    return _INFIX.sub(lambda it: f"{names[it[2]]}{{{it[1]}}}{{{it[3]}}}", text)
+
+
 def python_value(text: str) -> int | float:
     """What Python makes of digits and + - * / ( ) . ; raises ValueError for what has no value or too large a one."""
     text = text.strip()
@@ -73,7 +82,7 @@ def python_value(text: str) -> int | float:
 
 
 def _respelled(text: str) -> str:
-    text = _SPELLING.sub(lambda found: _SPELLINGS[found.group()], text).strip()
+    text = _SPELLING.sub(lambda found: _SPELLINGS[found.group()], infix_fractions(text)).strip()
     before = ""
     while before != text:
         before = text

@@ -21,7 +21,7 @@ _BEHIND = (
     " or 7¦, 7¦; 7¦\\text{ or }7¦\\text{ and }7¦ 7¦\\,7¦{7}¦(2)¦+1¦\\pm 1¦ =7¦ < 7¦\\cdot 2¦"
     "\\times 10^3¦/2¦x¦ab¦i¦\\mathrm{i}¦\\operatorname{i}¦\\pi¦\\infty¦_7¦'¦ not¦ million¦ dozen¦"
     " is not right¦ squared¦\\text{ wrong}¦\\text{ squared}¦\\text{ five}¦th¦\\%\\text{ of }7¦ cm or 7¦"
-    "\\text{ cm, not }¦\\text{ cm}7¦...¦\\ldots¦?¦|¦}¦)¦\\\\¦+"
+    "\\text{ cm, not }¦\\text{ cm}7¦...¦\\ldots¦?¦|¦}¦)¦+"
 )
 BEHIND = _BEHIND.split("¦")
 _BEFORE = (
@@ -29,6 +29,16 @@ _BEFORE = (
     "\\mathrm{d}¦\\ln ¦|¦\\overline ¦5{¦\\text{either }¦at least ¦\\pm "
 )
 BEFORE = _BEFORE.split("¦")
+_SAID = (
+    "The answer is GOLD.¦\\text{The final answer is }GOLD¦**Answer:** $GOLD$¦```\nGOLD\n```¦= GOLD¦GOLD \\\\"
+    "¦\\color{red} GOLD"
+)
+SAID = _SAID.split("¦")
+_DOUBTED = (
+    "The answer is not GOLD¦The wrong answer is GOLD¦\\text{The answer is either }GOLD¦\\not = GOLD¦minus GOLD"
+    "¦The answer is GOLD or 7193¦The answer is less than GOLD¦Answer: about GOLD"
+)
+DOUBTED = _DOUBTED.split("¦")
 GRID = SudokuGold(puzzle="1200340020004021", solution="1234341221434321")
 
 
@@ -79,6 +89,14 @@ def test_nothing_may_stand_before_or_behind_a_right_answer(math_golds):
     assert [(gold, answer) for gold, answer in changed if equivalent(answer, gold)] == []
 
 
+def test_an_introduction_and_a_wrapping_say_nothing_and_a_doubt_in_them_does(math_golds):
+    golds = [gold for gold in math_golds if len(gold) < 250 and not set("0") & set(gold)][::30]
+    for said in SAID:
+        assert [gold for gold in golds if not equivalent(said.replace("GOLD", gold), gold)] == []
+    for doubted in DOUBTED:
+        assert [gold for gold in golds if equivalent(doubted.replace("GOLD", gold), gold)] == []
+
+
 def test_the_last_answer_wins():
     assert gsm8k.strict(Fraction(2), "\\boxed{1} no, <answer>\\boxed{2}</answer>").accepted
     assert not gsm8k.strict(Fraction(1), "\\boxed{1} no, <answer>\\boxed{2}</answer>").accepted
@@ -120,6 +138,9 @@ def test_what_groups_thousands_changes_nothing(value, separator):
         ],
         ("+---+---+\n|12|34|\n|34|12|\n+---+---+\n|21|43|\n|43|21|\n+---+---+", True),
         ("\\begin{array}{|cc|cc|}\\hline 1&2&3&4\\\\3&4&1&2\\\\\\hline 2&1&4&3\\\\4&3&2&1\\end{array}", True),
+        ("```text\n1234341221434321\n```", True),
+        ("\\text{１２３４ ３４１２ ２１４３ ４３２１}.", True),
+        ("The answer is -1234341221434321", False),
         *[
             ("1234341221434321 or 1", False),
             ("the grid 1234341221434321", False),

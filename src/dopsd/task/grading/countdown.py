@@ -7,7 +7,7 @@ from dopsd.task.answer import read_answer
 from dopsd.task.arithmetic import MAX_LENGTH, Arithmetic, python_value, sides
 from dopsd.task.expression import OPERATIONS
 from dopsd.task.grading.field_reading import first_tagged, last_boxed, without_tail
-from dopsd.task.grading.latex import unwrapped
+from dopsd.task.grading.wrapping import unwrapped
 from dopsd.task.task import Verdict
 
 WRONG = Verdict(accepted=False, score=0.0)

@@ -5,22 +5,23 @@ from functools import lru_cache
 
 from dopsd.task.arithmetic import evaluate
 from dopsd.task.grading.algebra import ask
-from dopsd.task.grading.latex import MAX_LENGTH, UnreadError, spelling, tidy, unwrapped
-from dopsd.task.grading.statement import Statement, stated
+from dopsd.task.grading.intervals import Statement
+from dopsd.task.grading.latex import MAX_LENGTH, UnreadError, spelling, tidy, written
+from dopsd.task.grading.statement import stated
 from dopsd.task.grading.units import without_unit, words_behind
+from dopsd.task.grading.words import number_in_words
+from dopsd.task.grading.wrapping import STYLE, unwrapped
 
-_IS_TEXT = re.compile(r"\(?(?:\\(?:text|mbox|mathrm|textbf)\s*\{[^{}]*\}|[A-Z])\)?")
-_STYLE = re.compile(r"\\(?:text|mbox|mathrm|textbf|textit|textrm)\s*\{([^{}]*)\}")
-_BASED = re.compile(r"(-?[0-9A-Z.]*\d[0-9A-Z.]*)_(?:(\d)|\{(\w+)\}|\{\\text\{(\w+)\}\})")
+_IS_TEXT = re.compile(  # words, the letter of a choice, a time of day
+    rf"\(?(?:\\(?:{STYLE})\s*\{{[^{{}}]*\}}|[A-Z]|No|[a-zA-Z][a-z]{{2,}}[ a-zA-Z]*"
+    r"|\d+:\d\d\s*(?:\\text\s*\{)?\s*[apAP]\.?[mM]\b.*)\)?"
+)
+_STYLE = re.compile(rf"\\(?:{STYLE})\s*\{{([^{{}}]*)\}}")
+_HALF_OF_DAY = re.compile(r"(?<=\d)\s*([ap])\.?\s*m\b\.?", re.IGNORECASE)
+_BASED = re.compile(r"(-?)([0-9A-Z]*(?:\.[0-9A-Z]+)?)_(\w+)")
 _BASES = {
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
+    name: str(base)
+    for base, name in enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine"], 2)
 }
 
 
@@ -32,10 +33,12 @@ def equivalent(answer: str, gold: str) -> bool:
     if spelling(answer) == spelling(gold):
         return True
     answer, gold = unwrapped(answer), unwrapped(gold)
-    if _is_text(gold):
+    if _IS_TEXT.fullmatch(gold):
         return _words(answer) == _words(gold)
-    if based := _BASED.fullmatch(gold):
-        return _based(answer) == _based(gold) or answer == based[1]  # the question names the base
+    if based := _based(gold):
+        return (
+            _based(answer) == based or _based(f"{answer}_{based[2]}") == based
+        )  # the question names the base
     try:
         return _same_value(answer, gold)
     except UnreadError:
@@ -43,9 +46,13 @@ def equivalent(answer: str, gold: str) -> bool:
 
 
 def _same_value(answer: str, gold: str) -> bool:
+    worded = number_in_words(answer)
+    answer = answer if worded is None else written(worded)
     words = words_behind(gold)
     expected, gold_unit = without_unit(gold, trusted=words)
     value, unit = without_unit(answer, trusted=words)
+    if unit == "deg" and gold_unit is None and "\\pi" in value:
+        return False
     if unit is not None and gold_unit is not None and unit != gold_unit:
         return False
     golds, answers = _readings(expected), _readings(value)
@@ -76,26 +83,22 @@ def _number(text: str):
         return None
 
 
-def _is_text(gold: str) -> bool:
-    """Whether the gold is words or the letter of a choice."""
-    return (
-        _IS_TEXT.fullmatch(gold) is not None
-        or re.fullmatch(r"\(?(?:[A-Z]|[a-zA-Z][a-z]{2,}[ a-zA-Z]*)\)?", gold) is not None
-    )
-
-
 def _words(text: str) -> str:
     """Words without style and brackets; a single letter keeps its case."""
-    text = " ".join(_STYLE.sub(r"\1", text).split()).removesuffix(".").strip()
+    text = _HALF_OF_DAY.sub(r" \1m", " ".join(_STYLE.sub(r"\1", text).split())).removesuffix(".").strip()
     if text.startswith("(") and text.endswith(")"):
         text = text[1:-1].strip()
     text = re.sub(r"\s*([,:])\s*", r"\1", text)
     return text if len(text) == 1 else text.lower()
 
 
-def _based(text: str) -> tuple[str, str] | None:
-    found = _BASED.fullmatch(text.replace(" ", ""))
-    if found is None:
+def _based(text: str) -> tuple[str, str, str] | None:
+    """The sign, the digits and the base of `52_8`, however it is written."""
+    text = _STYLE.sub(r"\1", text)
+    text = re.sub(r"\s*\(?\s*\bbase\s*(\w+)\s*\)?", r"_\1", re.sub(r"_\s*\{?\s*base", " base", text))
+    text = re.sub(r"[(){}]|\s+(?=_)|(?<=_)\s+", "", text)
+    found = _BASED.fullmatch(text)
+    if found is None or not re.search(r"\d", found[2]):
         return None
-    base = found[2] or found[3] or found[4]
-    return found[1], _BASES.get(base, base)
+    digits = found[2].lstrip("0")
+    return found[1], digits if digits[:1] not in ("", ".") else f"0{digits}", _BASES.get(found[3], found[3])

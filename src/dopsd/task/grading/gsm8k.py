@@ -6,9 +6,10 @@ from fractions import Fraction
 from dopsd.task.answer import read_answer
 from dopsd.task.arithmetic import sides
 from dopsd.task.grading.field_reading import boxed_on_one_line, first_tagged
-from dopsd.task.grading.latex import MAX_LENGTH, UnreadError, tidy, unwrapped, without_style
+from dopsd.task.grading.latex import MAX_LENGTH, UnreadError, tidy, without_style
 from dopsd.task.grading.units import without_unit
 from dopsd.task.grading.words import number_in_words, value_among_words
+from dopsd.task.grading.wrapping import unwrapped
 from dopsd.task.task import Verdict
 
 _NUMBER = re.compile(r"-?[0-9]+\.?[0-9]*")

@@ -1,8 +1,10 @@
-"""An answer as LaTeX in one spelling; nothing is cut here but ornaments, and what is unclear is refused."""
+"""A tidy answer: LaTeX with one spelling for each thing; what is unclear is refused, nothing is cut."""
 
 import re
-import unicodedata
 from fractions import Fraction
+
+from dopsd.task.arithmetic import infix_fractions
+from dopsd.task.grading.wrapping import BLANK, STYLE, unwrapped
 
 MAX_LENGTH = 300  # characters
 
@@ -11,75 +13,63 @@ class UnreadError(ValueError):
     """An answer that does not say one thing clearly: it is right only where the gold is spelt the same."""
 
 
-_SYMBOLS = {
-    **dict.fromkeys("−–—‐‑", "-"),
-    **dict.fromkeys("×·⋅∙∗", "\\cdot "),
-    **{"÷": "/", "⁄": "/", "∕": "/", "≤": "\\le ", "⩽": "\\le ", "≥": "\\ge ", "⩾": "\\ge ", "≠": "\\ne "},
-    **{"∞": "\\infty ", "∪": "\\cup ", "∈": "\\in ", "±": "\\pm ", "∅": "\\emptyset ", "°": "^{\\circ}"},
-    **{"ℝ": "\\mathbb{R}", "∖": "\\setminus ", "⟨": "\\langle ", "⟩": "\\rangle ", "∶": ":", "′": "'"},
-    **{"≈": "\\approx ", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2212": "-"},
-}
-_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ]+")
-_LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋ₙ]+")
-_PAIRS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
-_STYLE = r"text(?:bf|it|rm|normal|sf|tt)?|math(?:rm|bf|it|sf|normal)|boldsymbol|bm|mbox|boxed|fbox|emph|operatorname"
-_STYLED = re.compile(rf"(?:\\(?:{_STYLE})\s*|boxed)?(?=\{{)")
-_LAST_STOP = re.compile(r"(?<=[^.,\\\s])\s*[.,]$")
-_ORNAMENT = re.compile(
-    r"\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|nolimits|qquad|quad)(?![a-zA-Z])"
-)
-_SPACE = re.compile(r"\\[ ,;:!]|(?<=.)~|\s+")
+_SPACE = re.compile(rf"{BLANK}+|(?<=.)~")
 _SYNONYM = re.compile(r"\\[dtc](?=frac|binom)|\\[a-z]+(?![a-zA-Z])")
-_WRITTEN = (
-    r"\leqslant \leq \geqslant \geq \neq \times \cdotp \div \lbrace \rbrace \lt \gt \varnothing \colon \imath \lparen"
-    r" \rparen \lvert \rvert \vert \d \t \c"
-)
-_MEANT = "\\le \\le \\ge \\ge \\ne \\cdot \\cdot / \\{ \\} < > \\emptyset : i ( ) | | | \\ \\ \\"
-_SYNONYMS: dict[str, str] = dict(zip(_WRITTEN.split(), _MEANT.split(), strict=True))
+_SYNONYMS = {
+    **dict.fromkeys(("\\leqslant", "\\leq"), "\\le"),
+    **dict.fromkeys(("\\geqslant", "\\geq"), "\\ge"),
+    **dict.fromkeys(("\\times", "\\cdotp"), "\\cdot"),
+    **dict.fromkeys(("\\lparen", "\\langle"), "("),
+    **dict.fromkeys(("\\rparen", "\\rangle"), ")"),
+    **dict.fromkeys(("\\lvert", "\\rvert", "\\vert"), "|"),
+    **dict.fromkeys(("\\d", "\\t", "\\c"), "\\"),
+    **dict.fromkeys(("\\dots", "\\cdots", "\\dotsc"), "\\ldots"),
+    **dict.fromkeys(("\\land", "\\wedge"), ","),
+    **dict.fromkeys(("\\reals", "\\Reals"), "\\R"),
+    **{"\\neq": "\\ne", "\\div": "/", "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lt": "<", "\\gt": ">"},
+    **{
+        "\\varnothing": "\\emptyset",
+        "\\colon": ":",
+        "\\imath": "i",
+        "\\vee": "\\lor",
+        "\\backslash": "\\setminus",
+    },
+    **{"\\bigcup": "\\cup"},
+}
 _GROUPED = re.compile(
     r"(?<![\d.,])([1-9]\d{0,2})(\{,\}|\\[,;: ]|~| |,)(\d{3}(?:\2\d{3})*)(?![\d,]|\.\d*\.|\s*/)"
 )
 _DOTTED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})((?:\.\d{3}){2,})(?![\d.,])")
 _REPEATING = re.compile(
-    r"(?<![\d.])(\d*)\.(\d*)(?:\\overline\s*\{(\d+)\}|\((\d+)\)|\\bar\s*\{?(\d)\}?)(?![\d(])"
+    r"(?<![\d.])(\d*)\.(\d*?)(?:\\overline\s*\{(\d+)\}|\((\d+)\)|\\(?:bar|dot)\s*\{?(\d)\}?+"
+    r"|\\dot\s*\{?(\d)\}?+(\d*)\\dot\s*\{?(\d)\}?+|(?:(\d)\9{2,}|(\d\d+?)\10+)(?:\\ldots|\.\.\.))(?![\d(]|\\dot)"
 )
 _SCIENTIFIC = re.compile(r"(?<![\d.a-zA-Z\\])(\d+(?:\.\d+)?)[eE]([+-]?\d{1,2})(?![\d.a-zA-Z])")
+_TEN = re.compile(  # not behind / or a product, of which the number in front could be a part
+    r"((?:^|[-+(=,;{\[<>])\s*)(?:(\d*\.?\d+)\s*\\cdot\s*)?10\s*\^\s*(?:\{\s*([+-]?\d\d?)\s*\}|(-?\d))(?!\s*[\d^!])"
+)
+_PLAIN_POWER = re.compile(r"(-?(?:[a-zA-Z]|\d+))\^(\d{2,})")
+_ROW_GAP = re.compile(r"(\\\\)\s*\[-?[\d.]+\s*[a-z]{2}\]")
+_ALL_REALS = re.compile(r"(?:all |the )*real(?:s| numbers)", re.IGNORECASE)
+_LONE_LETTER = re.compile(r"(?<![a-zA-Z_^}\])])\{([a-zA-Z])\}(?=\s*\^)")
+_NOT = re.compile(r"\\(?:not|neg|lnot)(?![a-zA-Z])")
+_TO = re.compile(r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\bto\b)\s*(?=\d)")
 _MIXED = re.compile(
     r"(?<![\d.^_}a-zA-Z)])(\d+)(?:\s*\\frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))|\s+(\d+)\s*/\s*(\d+))(?!\d)"
 )
-_CHOOSE = re.compile(r"(?:\{|^)([^{}]*)\\choose(?![a-zA-Z])([^{}]*)(?:\}|$)")
 _REALS_WITHOUT = re.compile(r"\\R\s*(?:-|\\setminus|\\backslash)\s*\\?\{")
 _NAMED = re.compile(
     r"(?<![a-zA-Z\\])(sqrt|pi|infinity|infty|inf|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp"
     r"|theta|alpha|beta)(?![a-zA-Z])"
 )
 _CONNECTIVE = re.compile(
-    r",?\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{[\s,]*(?:and|or)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z]))"
+    r",?\s*(?:\\(?:text|mbox|mathrm|textrm)\s*\{[\s,]*(?:and|or)\s*\}|\\lor(?![a-zA-Z])|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z]))"
 )
-_TEXT = re.compile(rf"\\(?:{_STYLE})\s*\{{([^{{}}]*)\}}")
+_TEXT = re.compile(rf"\\(?:{STYLE})\s*\{{([^{{}}]*)\}}")
 FUNCTIONS = {
     *("\\sin", "\\cos", "\\tan", "\\cot", "\\sec", "\\csc", "\\arcsin", "\\arccos", "\\arctan", "\\sinh"),
     *("\\cosh", "\\tanh", "\\log", "\\ln", "\\exp", "\\gcd", "\\lcm", "\\max", "\\min"),
 }
-
-
-def unwrapped(text: str) -> str:
-    """The answer in ASCII without dollar signs, asterisks, a style or braces around all of it, and a last full stop."""
-    text, before = _ascii(text), ""
-    text = _LAST_STOP.sub("", text.strip())
-    while text != before:
-        before = text
-        for opening, closing in _PAIRS:
-            inner = text[len(opening) : -len(closing)]
-            if (
-                text.startswith(opening)
-                and text.endswith(closing)
-                and inner
-                and opening not in inner.replace("\\$", "")
-            ):
-                text = inner
-        text = _without_braces(_ORNAMENT.sub(" ", text).strip())
-    return _LAST_STOP.sub("", text)
 
 
 def without_style(text: str) -> str:
@@ -90,7 +80,8 @@ def without_style(text: str) -> str:
 def spelling(text: str) -> str:
     """The text without spaces that mean nothing: equal where only the typing differs."""
     text = _SYNONYM.sub(lambda found: _SYNONYMS.get(found[0], found[0]), unwrapped(text))
-    text = re.sub(r"\\(?:textbf|textrm|mbox|mathrm)(?![a-zA-Z])", r"\\text", text.replace("\\!", ""))
+    text = re.sub(r"\\(?:textbf|textrm|mbox|mathrm)(?![a-zA-Z])", r"\\text", text)
+    text = re.sub(r"(?<=\d),\s*\\!\s*(?=\d)", "{,}", text).replace("\\!", "").replace("...", "\\ldots ")
     return re.sub(r"(?<![\w\s])\s+|\s+(?![\w\s])", "", _SPACE.sub(" ", text)).strip()
 
 
@@ -102,7 +93,17 @@ def tidy(text: str, *, commas: bool = True) -> str:
     text = _SYNONYM.sub(lambda found: _SYNONYMS.get(found[0], found[0]), text)
     text = text.replace("\\mathbb{R}", "\\R ").replace("\\mathbb R", "\\R ").replace("\\$", "$")
     text = _REALS_WITHOUT.sub(r"\\R \\setminus \\{", re.sub(r",\s*\\!\s*", "{,}", text))
-    text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
+    text = text.replace("<=", "\\le ").replace(">=", "\\ge ").replace("\\{\\}", "\\emptyset ")
+    text = "\\R" if _ALL_REALS.fullmatch(text) else _ROW_GAP.sub(r"\1", infix_fractions(text))
+    text = re.sub(r"\\begin\s*\{array\}\s*\{[lcr|\s]*\}", r"\\begin{matrix}", text).replace(
+        "{array}", "{matrix}"
+    )
+    if _NOT.search(text):
+        raise UnreadError("a negation")
+    text = re.sub(r"(?<=\d)\s*x\s*(?=10\s*\^)", "\\\\cdot ", text)
+    text = _LONE_LETTER.sub(r"\1", _TO.sub(":", text))
+    if power := _PLAIN_POWER.fullmatch(text):  # all of the answer: what people mean, though not what TeX sets
+        text = f"{power[1]}^{{{power[2]}}}"
     grouped = commas and not re.search(r"[(\[{]", text.replace("{,}", ""))
     text = _GROUPED.sub(
         lambda it: it[0] if it[2] == "," and not grouped else it[1] + it[3].replace(it[2], ""), text
@@ -112,15 +113,16 @@ def tidy(text: str, *, commas: bool = True) -> str:
         raise UnreadError("a comma that groups no thousands")
     if text.lstrip().startswith("~") or re.search(r"(?<![\d.])0\d", text):
         raise UnreadError("an approximation, or a zero in front")
-    text = _CONNECTIVE.sub(lambda it: " ; " if "or" in it[0] else " , ", text)
+    text = _CONNECTIVE.sub(lambda it: " \\lor " if "or" in it[0] else " , ", text)
     text = _TEXT.sub(_mathematics, text)
     text = _SPACE.sub(" ", text.replace("\\\\", "\\cr ")).replace("**", "^")
     text = _REPEATING.sub(_repeating, text)
     text = _SCIENTIFIC.sub(lambda it: written(Fraction(it[1]) * Fraction(10) ** int(it[2])), text)
-    text = _MIXED.sub(_mixed, text)
-    return _NAMED.sub(
-        lambda it: "\\infty " if it[1].startswith("inf") else f"\\{it[1]} ", text.replace("*", "\\cdot ")
+    text = _MIXED.sub(_mixed, text).replace("*", "\\cdot ")
+    text = _TEN.sub(
+        lambda it: it[1] + written(Fraction(it[2] or 1) * Fraction(10) ** int(it[3] or it[4])), text
     )
+    return _NAMED.sub(lambda it: "\\infty " if it[1].startswith("inf") else f"\\{it[1]} ", text)
 
 
 def written(value: Fraction) -> str:
@@ -130,45 +132,6 @@ def written(value: Fraction) -> str:
         if value.denominator == 1
         else f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
     )
-
-
-def _ascii(text: str) -> str:
-    text = re.sub("√\\s*(\\d+|[a-z])", r"\\sqrt{\1}", text).replace("√", "\\sqrt")
-    text = _RAISED.sub(lambda run: _shifted("^", run[0]), text)
-    text = _LOWERED.sub(lambda run: _shifted("_", run[0]), text)
-    return "".join(it if it.isascii() else _character(it) for it in text)
-
-
-def _shifted(sign: str, run: str) -> str:
-    plain = "".join(_SYMBOLS.get(it, it) for it in unicodedata.normalize("NFKC", run))
-    return f"{sign}{{{plain}}}"
-
-
-def _character(it: str) -> str:
-    if it in _SYMBOLS:
-        return _SYMBOLS[it]
-    kind = unicodedata.decomposition(it).partition(">")[0].removeprefix("<")
-    plain = unicodedata.normalize("NFKC", it)
-    if kind == "fraction" and plain.count("\u2044") == 1 and not plain.endswith("\u2044"):
-        return "\\frac{{{}}}{{{}}}".format(*plain.split("\u2044"))
-    name = unicodedata.name(it, "").split()
-    if name[:2] == ["GREEK", "SMALL"] and len(name) == 4:
-        return f"\\{name[3].lower().replace('lamda', 'lambda')} "
-    return plain if plain.isascii() else it
-
-
-def _without_braces(text: str) -> str:
-    """The content of braces, or of a style, that stand around all of the text."""
-    opening = _STYLED.match(text)
-    if opening is None or not text.endswith("}"):
-        return text
-    depth = 0
-    for position in range(opening.end(), len(text)):
-        if text[position] in "{}" and text[position - 1 : position] != "\\":
-            depth += 1 if text[position] == "{" else -1
-        if depth == 0:
-            return text[opening.end() + 1 : -1].strip() if position == len(text) - 1 else text
-    return text
 
 
 def _mathematics(found: re.Match[str]) -> str:
@@ -181,7 +144,8 @@ def _mathematics(found: re.Match[str]) -> str:
 
 
 def _repeating(found: re.Match[str]) -> str:
-    whole, start, period = found[1], found[2], found[3] or found[4] or found[5]
+    whole, start, *periods = found.groups()
+    period = "".join(filter(None, periods))
     shift = 10 ** len(start)
     return written(
         Fraction(int(whole + start or "0"), shift) + Fraction(int(period), shift * (10 ** len(period) - 1))

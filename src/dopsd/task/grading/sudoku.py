@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from dopsd.task.answer import END_TOKENS, read_answer
 from dopsd.task.grading.field_reading import without_tail
+from dopsd.task.grading.wrapping import unwrapped
 from dopsd.task.sudoku_grids import CELLS, is_solved
 from dopsd.task.task import Verdict
 
 _BORDERS = re.compile(
-    r"\\(?:hline|begin\{(?:array|[pb]?matrix)\}(?:\{[lcr|]*\})?|end\{\w+\}|\\|(?![a-z]))|[\s,;|\[\](){}&+*`$\u2500-\u257f-]+"
+    r"\\(?:begin\{(?:array|[pb]?matrix)\}(?:\{[lcr|]*\})?|end\{\w+\}|\\|(?![a-z]))|(?<=\d)-+|-+(?!\d)"
+    r"|[\s,;|\[\](){}&+*`$\"\u2500-\u257f]+"
 )
 _GRID = re.compile(r"[0-9]{16}")
 _FENCED = re.compile(r"```([0-9\s]{1,200})```")
@@ -41,7 +43,7 @@ class SudokuGold:
 def strict(gold: SudokuGold, response: str) -> Verdict:
     """Judge the last answer by the rules: any valid completion is right; the share of blanks stands beside."""
     answer = read_answer(response)
-    grid = _BORDERS.sub("", answer or "")
+    grid = _BORDERS.sub("", unwrapped(answer or ""))
     if not _GRID.fullmatch(grid):
         exact = cells = 0.0
     else:

@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 from dopsd.task.arithmetic import evaluate
-from dopsd.task.grading.latex import UnreadError, tidy
+from dopsd.task.grading.latex import UnreadError, tidy, without_style
 
 _NAMES = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
@@ -12,10 +12,18 @@ eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety
 """
 _SMALL: dict[str, int] = dict(zip(_NAMES.split(), [*range(20), *range(20, 100, 10)], strict=True))
 _MULTIPLES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_ONE, _MANY = "|".join(_SMALL), "|".join(_MULTIPLES)
+_WORDED = re.compile(
+    rf"(?<![\w.,/])(?<!\w-)(?:\d{{1,15}}(?:\.\d{{1,15}})?\s+(?:{_MANY})|{_ONE})"
+    rf"(?:(?:\s+and)?[\s-]+(?:{_ONE}|{_MANY}))*(?![\w-])",
+    re.IGNORECASE,
+)
 _OTHER_NUMBERS = """
 half halves third thirds quarter quarters fourth fourths fifth fifths tenth tenths dozen dozens score couple pair
 pairs double triple twice thrice squared cubed squares cubes factorial root power exponent negative plus minus times
 divided multiplied over by mod modulo of remainder multiple multiples base hundreds thousands millions billions
+sixth sixths seventh sevenths eighth eighths ninth ninths eleventh elevenths twelfth twelfths twentieth twentieths
+hundredth hundredths thousandth thousandths millionth millionths
 """
 _OTHER_ANSWERS = """
 or and nor neither either both versus vs to through between but if unless except instead rather not no never none
@@ -33,22 +41,43 @@ _PUNCTUATION = re.compile(r"[\s.,:;!]|(?<=[a-z])/(?=[a-z])|(?<=[a-z])-(?=[a-z])|
 
 
 def number_in_words(text: str) -> Fraction | None:
-    """The value of `five`, `twenty-five`, `5 million`; None for anything else."""
-    words = re.sub(r"\\?\$", "", text.lower()).replace("-", " ").split()
-    if len(words) == 1 and words[0] in _SMALL:
-        return Fraction(_SMALL[words[0]])
-    if len(words) != 2:
-        return None
-    first, second = words
-    if _SMALL.get(first, 0) >= 20 and 0 < _SMALL.get(second, 0) < 10:
-        return Fraction(_SMALL[first] + _SMALL[second])
-    if second in _MULTIPLES and (first in _SMALL or re.fullmatch(r"\d{1,15}(?:\.\d{1,15})?", first)):
-        return Fraction(_SMALL.get(first, first)) * _MULTIPLES[second]
-    return None
+    """The value of `five`, `one hundred and five`, `2.5 million`; None for anything else."""
+    text = re.sub(r"\\?\$", "", without_style(text)).strip()
+    return _worth(text) if _WORDED.fullmatch(text) else None
+
+
+def _worth(words: str) -> Fraction | None:
+    """What words that follow each other are worth as one number."""
+    total, current, least = Fraction(0), None, 10**15
+    for word in re.split(r"[\s-]+", words.lower()):
+        factor, value = _MULTIPLES.get(word), _SMALL.get(word)
+        if factor == 100 and current is not None and 0 < current < 100:
+            current *= factor
+        elif factor is not None and factor > 100 and current is not None and factor < least:
+            total, current, least = total + current * factor, None, factor
+        elif word == "and" and (current is None or current % 100 == 0):
+            pass
+        elif factor is None and current is None:
+            current = Fraction(word if value is None else value)
+        elif (
+            value
+            and current
+            and (current % 100 == 0 or (current % 100 >= 20 and current % 10 == 0 and value < 10))
+        ):
+            current += value
+        else:
+            return None
+    return total + (current or 0)
+
+
+def _in_digits(found: re.Match[str]) -> str:
+    value = _worth(found[0])
+    return found[0] if value is None or value.denominator > 1 else str(value)
 
 
 def value_among_words(text: str) -> Fraction:
     """The only number in a text of plain words; raises UnreadError where anything could change or deny it."""
+    text = _WORDED.sub(_in_digits, text)
     found = _SIGNED_NUMBER.findall(text)
     rest = _SIGNED_NUMBER.sub(" ", text)
     words = {word.lower() for word in _WORD.findall(rest)}
