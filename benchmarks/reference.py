@@ -6,8 +6,9 @@ the comparison of two distributions, and (with `propose=same_tokens`) the random
 the same tokens.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -47,6 +48,7 @@ def gumbel_tokens(logits: Tensor, sampler: BlockSampler, keys: Tensor) -> Tensor
 
 
 Propose = Callable[[Tensor, BlockSampler, Tensor], Tensor]
+Network = Callable[..., Tensor]
 
 
 def reference_step(method: DOPSD, batch: Sequence[Draw], propose: Propose = same_tokens) -> dict[str, float]:
@@ -88,25 +90,50 @@ def rollout_one(method: DOPSD, draw: Draw, propose: Propose) -> Kept | None:
 def decode_one(
     method: DOPSD, prompt: Tensor, stream: Tensor, propose: Propose
 ) -> tuple[list[Tensor], Tensor]:
-    """Block after block with logits everywhere; returns the sequence at every step, the finished one last."""
+    """The sequence at every step, the finished one last, and when each response token was written."""
     sampler, mask_id = method.rollout.sampler, method.chat.special.mask_id
-    start, columns = len(prompt), torch.arange(sampler.gen_length, device=prompt.device)
-    sequence = torch.cat([prompt, torch.full_like(columns, mask_id)])
-    sequences, written_at = [sequence.clone()], torch.full_like(columns, -1)
+    columns = torch.arange(sampler.gen_length, device=prompt.device)
+    masked = torch.cat([prompt, torch.full_like(columns, mask_id)])
+
+    def drawn(logits: Tensor, step: int) -> Tensor:
+        keys = derive(derive(derive(stream, step)[:, None], columns)[0], Purpose.TOKEN)
+        return propose(logits[0], sampler, keys)[None]
+
+    after = denoise(method.network, masked[None], None, sampler, mask_id, drawn)
+    sequences = [masked, *(sequence[0] for sequence in after)]
+    written_at = torch.full_like(columns, -1)
+    for step, (before, now) in enumerate(pairwise(sequences)):
+        written_at[(before != now)[len(prompt) :]] = step
+    return sequences, written_at
+
+
+@torch.no_grad()
+def denoise(
+    network: Network,
+    sequence: Tensor,
+    attention_mask: Tensor | None,
+    sampler: BlockSampler,
+    mask_id: int,
+    propose: Callable[[Tensor, int], Tensor],
+) -> Iterator[Tensor]:
+    """The sequences after each step, block after block and every one to its end, with logits of whole sequences.
+
+    `propose(logits, step)` gives a token for every position of the canvas.
+    """
+    start = sequence.shape[1] - sampler.gen_length
+    columns = torch.arange(sampler.gen_length, device=sequence.device)
     for step in range(sampler.denoising_steps):
         block, step_in_block = divmod(step, len(sampler.unmask_counts))
-        logits = method.network(sequence[None])[0, start:].float()
-        logits[:, mask_id] = -torch.inf
-        keys = derive(derive(derive(stream, step)[:, None], columns)[0], Purpose.TOKEN)
-        proposal = propose(logits, sampler, keys)
-        confidence = logits.softmax(-1).gather(1, proposal[:, None])[:, 0]
-        in_block = columns // sampler.block_length == block
-        confidence[(sequence[start:] != mask_id) | ~in_block] = -torch.inf
-        chosen = confidence.topk(sampler.unmask_counts[step_in_block]).indices
-        sequence[start + chosen] = proposal[chosen]
-        written_at[chosen] = step
-        sequences.append(sequence.clone())
-    return sequences, written_at
+        logits = network(sequence, attention_mask)[:, start:].float()
+        logits[..., mask_id] = -torch.inf
+        proposal = propose(logits, step)
+        confidence = logits.softmax(-1).gather(-1, proposal[..., None])[..., 0]
+        confidence[(sequence[:, start:] != mask_id) | (columns // sampler.block_length != block)] = -torch.inf
+        sequence = sequence.clone()
+        for row in range(len(sequence)):
+            chosen = confidence[row].topk(sampler.unmask_counts[step_in_block]).indices
+            sequence[row, start + chosen] = proposal[row, chosen]
+        yield sequence
 
 
 def until_end(method: DOPSD, kept: Kept) -> Kept:

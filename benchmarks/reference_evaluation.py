@@ -3,9 +3,11 @@
 Batches of 8 in the order of the examples, left-padded, every block decoded to the end, logits of the whole canvas.
 """
 
+from collections import deque
 from collections.abc import Sequence
 
 import torch
+from reference import denoise
 from torch import Tensor
 
 from dopsd.diffusion.sampler import BlockSampler
@@ -15,7 +17,6 @@ from dopsd.task import Example
 BATCH_SIZE = 8
 
 
-@torch.no_grad()
 def decode_reference(student: Student, examples: Sequence[Example], sampler: BlockSampler) -> Tensor:
     """The finished canvases (examples, length)."""
     batches = (examples[start : start + BATCH_SIZE] for start in range(0, len(examples), BATCH_SIZE))
@@ -23,22 +24,10 @@ def decode_reference(student: Student, examples: Sequence[Example], sampler: Blo
 
 
 def _decode_batch(student: Student, examples: Sequence[Example], sampler: BlockSampler) -> Tensor:
-    special, prompts = student.chat.special, student.chat.prompts(examples)
-    width = prompts.tokens.shape[1]
-    canvas = torch.full((len(examples), sampler.gen_length), special.mask_id)
-    sequence, attention_mask = prompts.followed_by(canvas)
-    steps_a_block = sampler.denoising_steps // sampler.blocks
-    for block in range(sampler.blocks):
-        start = width + block * sampler.block_length
-        for step in range(steps_a_block):
-            logits = student.network(sequence, attention_mask).float()
-            logits[..., special.mask_id] = -torch.inf
-            proposal = logits.argmax(-1)
-            confidence = logits.softmax(-1).gather(-1, proposal[..., None])[..., 0]
-            confidence[sequence != special.mask_id] = -torch.inf
-            confidence[:, :start] = -torch.inf
-            confidence[:, start + sampler.block_length :] = -torch.inf
-            for row in range(len(examples)):
-                chosen = confidence[row].topk(sampler.unmask_counts[step]).indices
-                sequence[row, chosen] = proposal[row, chosen]
-    return sequence[:, width:]
+    mask_id, prompts = student.chat.special.mask_id, student.chat.prompts(examples)
+    canvas = torch.full((len(examples), sampler.gen_length), mask_id)
+    steps = denoise(
+        student.network, *prompts.followed_by(canvas), sampler, mask_id, lambda logits, _: logits.argmax(-1)
+    )
+    [finished] = deque(steps, maxlen=1)
+    return finished[:, -sampler.gen_length :]

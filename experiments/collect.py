@@ -1,4 +1,4 @@
-"""Gathers the runs of a sweep: `python experiments/collect.py multirun/... experiments/NAME`.
+"""Gathers the runs of a sweep: `python experiments/collect.py runs/train/<time> experiments/NAME`.
 
 Writes results.json (each run's summary and dev curve) and curves.png there, and prints the table for the README.
 """
@@ -46,8 +46,9 @@ def read(file: Path) -> dict:
     curve, completions, rates = [], 0.0, []
     with (file.parent / "metrics.csv").open() as lines:
         for row in csv.DictReader(lines):
-            rates.append(float(row["perf/trajectories_per_s"]))
-            completions += float(row["perf/step_s"]) * rates[-1]
+            if row["perf/step_s"]:  # not before the first step
+                rates.append(float(row["perf/trajectories_per_s"]))
+                completions += float(row["perf/step_s"]) * rates[-1]
             if row.get("eval/accuracy"):
                 accuracy = [float(row[f"eval/{column}"]) for column in ("accuracy", "low", "high")]
                 curve.append([int(float(row["step"])), *accuracy, round(completions)])
@@ -74,16 +75,13 @@ def interval(part: dict) -> str:
 
 
 def draw(results: list[dict], file: Path) -> None:
-    """Dev accuracy of every run over training steps, with 95 % bands, and the test accuracy before training."""
+    """Dev accuracy of every run over training steps, with 95 % bands."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     for run in results:
         steps, accuracy, low, high, *_ = zip(*run["dev"], strict=True)
         [line] = axes.plot(steps, accuracy, marker="o", markersize=3, label=" ".join(run["overrides"]))
         axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
-    axes.axhline(
-        results[0]["base"]["accuracy"], color="#555555", linestyle="--", label="before training (test)"
-    )
     axes.set_xlabel("training step")
     axes.set_ylabel("dev accuracy, 95 % bands")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
