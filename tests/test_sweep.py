@@ -76,3 +76,9 @@ def test_a_sweep_decodes_equal_base_answers_once(
     ]
     bases = {read_json(file)["base"]["n"] for file in (tmp_path / "sweep").glob("*/summary.json")}
     assert bases == {1, 2}
+
+    (tmp_path / "sweep" / "sweep.json").unlink()  # a resumed sweep ends with its table, too
+    ran = run(capsys, "train", f"resume={tmp_path / 'sweep'}")
+    assert ran.code == 0, ran.err
+    assert "4 jobs, accuracy on test" in ran.out
+    assert read_json(tmp_path / "sweep" / "sweep.json")["settings"] == settings
