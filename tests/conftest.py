@@ -19,7 +19,7 @@ TYPED = [
 ]
 install_import_hook(TYPED, "beartype.beartype")
 
-settings.register_profile("dopsd", deadline=None, derandomize=True, database=None, max_examples=25)
+settings.register_profile("dopsd", deadline=None, derandomize=True, database=None, max_examples=16)
 settings.load_profile("dopsd")
 
 if "PYTEST_XDIST_WORKER" in os.environ:

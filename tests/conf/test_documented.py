@@ -45,7 +45,7 @@ def test_a_command_composes(entry: str, command: str) -> None:
     with initialize_config_dir(CONF, version_base="1.3"):
         for jobs in BasicSweeper.split_arguments(overrides, max_batch_size=None):
             assert "--multirun" in arguments or len(jobs) == 1
-            for typed in jobs:
+            for typed in (jobs[0], jobs[-1]):  # they differ in values alone
                 probe = compose(entry, typed, return_hydra_config=True).hydra.runtime.choices.get("probe")
                 read = {"evaluate": READ_BY_EVALUATION, "probe": read_by_probe(str(probe))}.get(entry)
                 if read is not None:

@@ -61,6 +61,8 @@ class LLaDAConfig(PreTrainedConfig):
             self.pad_token_id = self.eos_token_id
         if self.eot_token_id is None and self.mask_token_id == LLADA_MASK_ID:
             self.eot_token_id = LLADA_EOT_ID
+        if kwargs.get("rope_scaling") is None:
+            kwargs.pop("rope_scaling", None)  # null says nothing, and transformers warns of the name
         super().__post_init__(**kwargs)
         refuse_another_network({key: getattr(self, key) for key in HARMLESS if hasattr(self, key)})
         self._refuse_other_positions(kwargs)
