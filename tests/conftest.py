@@ -53,3 +53,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     from command_line import small_model  # noqa: PLC0415  (imports dopsd, which the hook must come before)
 
     return small_model(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture
+def half_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verdict by a response's text, so that a random model has right and wrong answers."""
+    from dopsd.task import Countdown, Verdict  # noqa: PLC0415  (the hook must come before)
+
+    def verdict(self: Countdown, example: object, response: str) -> Verdict:
+        accepted = sum(map(ord, response)) % 2 == 0
+        return Verdict(accepted=accepted, score=float(accepted))
+
+    monkeypatch.setattr(Countdown, "verdict", verdict)

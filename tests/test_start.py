@@ -9,23 +9,10 @@ import pytest
 from command_line import QUICK, SHORT, read_json, run
 
 from dopsd import export
-from dopsd.task import Verdict
-from dopsd.task.countdown import Countdown
 
 TASK = ("task.max_number=4", "task.dev=3", "task.test=3")
 TRAIN = (*QUICK, *TASK, "lr=0.3", "max_steps=2", "seed=1")
 EVALUATE = (*SHORT, *TASK, "eval_limit=2", "seed=1")
-
-
-@pytest.fixture
-def half_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A verdict by a response's text, so that a random model has right and wrong answers."""
-
-    def verdict(self: Countdown, example: object, response: str) -> Verdict:
-        accepted = sum(map(ord, response)) % 2 == 0
-        return Verdict(accepted=accepted, score=float(accepted))
-
-    monkeypatch.setattr(Countdown, "verdict", verdict)
 
 
 @pytest.fixture(params=["default", "none"])

@@ -42,17 +42,6 @@ LONGER = (*QUICK, *SMALL_TASK, *STATEFUL, "eval_every=2", "eval_limit=null")
 
 
 @pytest.fixture
-def half_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A verdict by a response's text, so that a random model has right and wrong answers."""
-
-    def verdict(self: Countdown, example: object, response: str) -> Verdict:
-        accepted = sum(map(ord, response)) % 2 == 0
-        return Verdict(accepted=accepted, score=float(accepted))
-
-    monkeypatch.setattr(Countdown, "verdict", verdict)
-
-
-@pytest.fixture
 def finished(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], half_accepted: None
 ) -> tuple[Ran, Path]:

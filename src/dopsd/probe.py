@@ -1,6 +1,5 @@
 """The paper's probes of a run's weights, or of a plain model: `python -m dopsd.probe probe=toy_verification`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,13 +34,8 @@ def probe(config: "DictConfig", directory: Path) -> None:
     with written_whole(run.path / "probe.png") as part:
         figure.savefig(part, dpi=150, format="png")
     columns, rows = finding.table()
-    run.write("probe.md", _markdown(columns, rows))
+    run.write("probe.md", job.markdown(columns, rows))
     job.show_table(f"{what}; 95 % intervals", columns, rows, where=run.path)
-
-
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The table for a report."""
-    return "".join(f"| {' | '.join(row)} |\n" for row in (columns, ["---"] * len(columns), *rows))
 
 
 def _job(config: "DictConfig", hydra: "HydraConf") -> None:

@@ -21,7 +21,7 @@ from dopsd.job.short_of_memory import memory_explained
 from dopsd.job.start_block import start_block
 from dopsd.job.student import Student
 from dopsd.job.summary import TestResult, summarise, test_weights, title_of, versions
-from dopsd.job.table import show_table
+from dopsd.job.table import markdown, show_table
 
 __all__ = [
     "Display",
@@ -43,6 +43,7 @@ __all__ = [
     "fit",
     "leave_report",
     "log_results",
+    "markdown",
     "memory_explained",
     "opened_logger",
     "prepare_probe",

@@ -8,7 +8,7 @@ from typing import Any
 from dopsd.config.saved import CONFIG, key_of
 from dopsd.evaluation.interval import Interval
 from dopsd.job.run_directory import RunDirectory
-from dopsd.job.table import show_table
+from dopsd.job.table import markdown, show_table
 from dopsd.report.answers import Answers
 
 WEIGHTS = ("base", "best", "final")
@@ -57,7 +57,7 @@ def leave_sweep_table(directory: Path, jobs: Sequence[tuple[str, Sequence[str]]]
     run = RunDirectory(directory)
     states = [{"overrides": list(j.overrides), "directory": j.directory.name, "state": j.state} for j in read]
     run.write_json("sweep.json", {"common": sorted(common), "settings": rows, "jobs": states})
-    run.write("sweep.md", "".join(f"| {' | '.join(line)} |\n" for line in (columns, ["---"] * 5, *cells)))
+    run.write("sweep.md", markdown(columns, cells))
     title = f"{len(jobs)} jobs, accuracy on test, mean over seeds and problems [95 % interval]"
     show_table(title, columns, cells, where=directory)
 

@@ -34,6 +34,11 @@ def show_table(
         console.print(line, markup=False, soft_wrap=True)
 
 
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The table for a report."""
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *rows))
+
+
 def panels(rows: Sequence[Sequence[str]], width: int) -> Iterator[list[int]]:
     """The columns of each table: as many as fit with their longest words whole, the first column in all of them."""
     least = [_longest_word(column) + _BETWEEN for column in zip(*rows, strict=True)]
