@@ -41,10 +41,10 @@ def step(device: str, given: RolloutBatch | None = None) -> Step:
     method, batch = load([*STEP, TRAINER[device]])
     rollout = given
     if rollout is None:
-        rollout = method._roll_out(
+        rollout = method.roll_out(
             batch, method.chat.prompts(draw.example for draw in batch).to(method.device)
         )
-    method._roll_out = lambda *_: rollout.to(method.device)
+    method.roll_out = lambda *_: rollout.to(method.device)
     method.training_step(batch, 0)
     gradients = [p.grad.flatten().cpu() for p in method.network.parameters() if p.grad is not None]
     return Step(rollout, method.logged["train/loss"], torch.cat(gradients))

@@ -12,7 +12,7 @@ from rich.table import Table
 from setup import save
 from torch import Tensor
 
-from dopsd.diffusion.readout import LOGITS, ON_GPU
+from dopsd.diffusion.hidden import LOGITS, ON_GPU
 from dopsd.model import LLaDAConfig, MaskedDiffusionLM, add_lora
 
 GB = 1e9

@@ -231,13 +231,13 @@ def longest(work: Callable[[], object], device: torch.device) -> list[Results]:
 
 def kept_rollouts(method: DOPSD) -> list[RolloutBatch]:
     """A list to which the method adds every rollout from now on."""
-    rollouts, roll_out = [], method._roll_out
+    rollouts, roll_out = [], method.roll_out
 
     def keeping(*given: Any) -> RolloutBatch:
         rollouts.append(roll_out(*given))
         return rollouts[-1]
 
-    method._roll_out = keeping
+    method.roll_out = keeping
     return rollouts
 
 

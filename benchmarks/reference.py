@@ -124,7 +124,7 @@ def denoise(
     columns = torch.arange(sampler.gen_length, device=sequence.device)
     for step in range(sampler.denoising_steps):
         block, step_in_block = divmod(step, len(sampler.unmask_counts))
-        logits = network(sequence, attention_mask)[:, start:].float()
+        logits = network(sequence, attention_mask).logits()[:, start:].float()
         logits[..., mask_id] = -torch.inf
         proposal = propose(logits, step)
         confidence = logits.softmax(-1).gather(-1, proposal[..., None])[..., 0]
@@ -159,9 +159,9 @@ def learn_from_one(method: DOPSD, kept: Kept, weight: float) -> float:
         chunk = usable[first : first + size]
         method.network.eval()
         with torch.no_grad(), method.teacher_weights.network() as teacher:
-            teacher_logits = teacher(torch.stack([shown[t][0] for t in chunk]))
+            teacher_logits = teacher(torch.stack([shown[t][0] for t in chunk])).logits()
         method.network.train()
-        student_logits = method.network(torch.stack([kept.sequences[t] for t in chunk]))
+        student_logits = method.network(torch.stack([kept.sequences[t] for t in chunk])).logits()
         rows, columns, counts = [], [], []
         for row, t in enumerate(chunk):
             candidates = open_positions(method, kept, t) & ~shown[t][1]

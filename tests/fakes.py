@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dopsd.chat import Chat
+from dopsd.diffusion.hidden import Hidden
 from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.diffusion.trajectory import NEVER, Trajectory
 from dopsd.task import Example, Task, Verdict
@@ -40,16 +41,14 @@ class TinyNetwork(nn.Module):
         canvas: Tensor,
         attention_mask: Tensor | None = None,
         at: Tensor | None = None,
-        readout: Callable | None = None,
-    ) -> Any:
+    ) -> Hidden:
         real = torch.ones_like(canvas) if attention_mask is None else attention_mask.long()
         hidden = self.embedding[canvas] + self.positions[(real.cumsum(1) - 1).clamp(min=0)]
         mixed = (hidden.sin() * real[..., None]).sum(1, keepdim=True) / real.sum(1)[:, None, None]
         hidden = torch.tanh((hidden @ self.own + 3 * mixed @ self.context) / 3)
         if at is not None:
             hidden = hidden.gather(1, at[..., None].expand(-1, -1, hidden.shape[-1]))
-        vocabulary_head = _Head(self.scale * self.head)
-        return vocabulary_head(hidden) if readout is None else readout(hidden, vocabulary_head)
+        return Hidden(states=hidden, head=_Head(self.scale * self.head))
 
 
 class _Head:
@@ -60,12 +59,12 @@ class _Head:
         return hidden @ self.weight
 
 
-def denoiser_of(logits_of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., Any]:
+def denoiser_of(logits_of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Callable[..., Hidden]:
     """What a sampler asks, from a function `(canvas, attention_mask, at)` of which only the logits are known."""
 
-    def denoiser(canvas: Tensor, attention_mask: Tensor, *, at: Tensor, readout: Callable) -> Any:
+    def denoiser(canvas: Tensor, attention_mask: Tensor, *, at: Tensor) -> Hidden:
         logits = logits_of(canvas, attention_mask, at).double()
-        return readout(logits, _Head(torch.eye(logits.shape[-1], dtype=torch.float64)))
+        return Hidden(states=logits, head=_Head(torch.eye(logits.shape[-1], dtype=torch.float64)))
 
     return denoiser
 

@@ -85,9 +85,9 @@ def decode(
 
 def logits_of(network, prompt: list[int], canvas: list[int], sampler) -> torch.Tensor:
     """Of the canvas, guided where the sampler is, without what must not be written."""
-    logits = network(torch.tensor([prompt + canvas]))[0, len(prompt) :].detach()
+    logits = network(torch.tensor([prompt + canvas])).logits()[0, len(prompt) :].detach()
     if sampler.cfg_scale:
-        logits, blind = logits.float(), network(torch.tensor([[MASK] * len(prompt) + canvas]))
+        logits, blind = logits.float(), network(torch.tensor([[MASK] * len(prompt) + canvas])).logits()
         blind = blind[0, len(prompt) :].detach().float()
         logits = blind + (sampler.cfg_scale + 1) * (logits - blind)
     logits[:, MASK] = -torch.inf

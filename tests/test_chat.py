@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dopsd.chat import answer_tokens
+from dopsd.distillation.teacher import ARPrefixTeacher
 
 
 def test_prompts_are_the_templated_messages():
@@ -16,7 +17,9 @@ def test_prompts_are_the_templated_messages():
 
 
 def test_a_solution_stands_behind_the_users_message():
-    with_solution = CHAT.prompts([example(0, solution="bcd")], with_solution=True).tokens[0].tolist()
+    with_solution = (
+        CHAT.prompts_of([ARPrefixTeacher().message(example(0, solution="bcd"))]).tokens[0].tolist()
+    )
     plain = CHAT.encode_prompt(example(0).prompt)
     assert with_solution[: len(plain) - 1] == plain[:-1]
     assert with_solution[-4:] == [5, 6, 7, PROMPT]
@@ -24,7 +27,7 @@ def test_a_solution_stands_behind_the_users_message():
 
 def test_a_wanted_solution_that_does_not_exist_is_refused_by_id():
     with pytest.raises(ValueError, match="judge-5"):
-        CHAT.prompts([example(5)], with_solution=True)
+        ARPrefixTeacher().message(example(5))
 
 
 @given(st.lists(st.sampled_from([EOS, EOT, 4, 5]), max_size=8))

@@ -64,7 +64,7 @@ def test_a_step_trains_the_adapter_alone(saved: str, dtype: str) -> None:
 
     def of_the_base() -> torch.Tensor:
         with torch.no_grad(), sampling(network), adapter_disabled(network):
-            return network(CANVAS)
+            return network(CANVAS).logits()
 
     base = of_the_base()
     method.training_step(batch, 0)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import QUICK, SHORT, run
-from fakes import TinyNetwork
+from fakes import TinyNetwork, denoiser_of
 from safetensors.torch import load_file, save_file
 
 from dopsd.diffusion.prompts import Prompts
@@ -66,11 +66,11 @@ def test_a_step_that_breaks_leaves_weights_and_resume_point(
     calls: list[bytes] = []
 
     def nan_later(method, *given):
-        for loss, logged in true(method, *given):
-            resume = tmp_path / "run" / "resume.ckpt"
-            if resume.exists():
-                calls.append(resume.read_bytes())
-            yield loss * (float("nan") if resume.exists() else 1.0), logged
+        loss, logged = true(method, *given)
+        resume = tmp_path / "run" / "resume.ckpt"
+        if resume.exists():
+            calls.append(resume.read_bytes())
+        return loss * (float("nan") if resume.exists() else 1.0), logged
 
     monkeypatch.setattr(DOPSD, "_losses", nan_later)
     typed = (model, "model.init=random", *TASK, *QUICK, "max_steps=3")
@@ -88,22 +88,12 @@ def test_the_denoising_step_is_named(value: float) -> None:
     network, calls = TinyNetwork(0), []
     sampler = BlockSampler(gen_length=12, block_length=4, denoising_steps=6)
 
-    def denoiser(sequence, attention_mask=None, *, at, readout):
+    def logits_of(sequence, attention_mask, at):
         calls.append(len(calls))
-
-        def read(hidden, head):
-            def broken_head(hidden):
-                logits = head(hidden)
-                if len(calls) == 3:
-                    logits[..., 5] = value
-                return logits
-
-            broken_head.out_features = head.out_features  # type: ignore[attr-defined]
-            return readout(hidden, broken_head)
-
-        return network(sequence, attention_mask, at=at, readout=read)
+        logits = network(sequence, attention_mask, at=at).logits()
+        return logits.index_fill(-1, torch.tensor([5]), value) if len(calls) == 3 else logits
 
     special = SpecialTokens(mask_id=0, eos_id=1, end_ids=(1, 2))
     prompts = Prompts(tokens=torch.full((2, 3), 7), attention_mask=torch.ones(2, 3, dtype=torch.bool))
     with pytest.raises(NotFiniteError, match="denoising step 3 "):
-        sampler.sample(denoiser, prompts, torch.tensor([1, 2]), special)
+        sampler.sample(denoiser_of(logits_of), prompts, torch.tensor([1, 2]), special)

@@ -87,9 +87,9 @@ class Counting:
     def __init__(self):
         self.rows: list[int] = []
 
-    def __call__(self, canvas, attention_mask, at, readout):
+    def __call__(self, canvas, attention_mask, at):
         self.rows.append(len(canvas))
-        return NETWORK(canvas, attention_mask, at, readout)
+        return NETWORK(canvas, attention_mask, at)
 
 
 def test_a_retry_decodes_only_prompts_without_an_accepted_answer():

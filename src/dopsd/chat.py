@@ -19,12 +19,12 @@ class Chat:
     tokenizer: Any
     special: SpecialTokens
 
-    def prompts(self, examples: Iterable[Example], *, with_solution: bool = False) -> Prompts:
-        """Tokenized chat prompts, left-padded; `with_solution` appends the reference solution to the user's message.
+    def prompts(self, examples: Iterable[Example]) -> Prompts:
+        """The examples' prompts."""
+        return self.prompts_of(example.prompt for example in examples)
 
-        Raises ValueError where a solution is wanted and an example has none.
-        """
-        messages = [_with_solution(e) if with_solution else e.prompt for e in examples]
+    def prompts_of(self, messages: Iterable[str]) -> Prompts:
+        """Tokenized chat prompts, left-padded."""
         return Prompts.pad([self.encode_prompt(message) for message in messages], self.special.eos_id)
 
     def encode_prompt(self, message: str) -> list[int]:
@@ -59,9 +59,3 @@ def answer_tokens(row: Sequence[int], special: SpecialTokens) -> list[int]:
     """The tokens before the first end token."""
     end = next((i for i, token in enumerate(row) if token in special.end_ids), len(row))
     return list(row[:end])
-
-
-def _with_solution(example: Example) -> str:
-    if example.solution is None:
-        raise ValueError(f"example {example.id} has no reference solution, which teacher=ar_prefix needs")
-    return f"{example.prompt}\n\nHere is a correct solution:\n{example.solution}"

@@ -64,10 +64,10 @@ def test_flop_are_those_that_torch_counts(network, adapted: bool) -> None:
     run = network if adapted else network.get_base_model()
     with dropout_off(network), FlopCounterMode(display=False) as counted:
         if adapted:
-            logits = run(canvas, at=at)
+            logits = run(canvas, at=at).logits()
         else:
             with torch.no_grad(), network.disable_adapter():
-                logits = network(canvas, at=at)
+                network(canvas, at=at).logits()
     expected = flop.forward(ROWS, WIDTH, AT, adapted=adapted) + flop.head(ROWS * AT)
     assert counted.get_total_flops() == expected
     if adapted:

@@ -19,9 +19,9 @@ class Counted:
     def __init__(self, network):
         self.network, self.columns = network, 0
 
-    def __call__(self, canvas, attention_mask, *, at, readout, cache=None, active=None):
+    def __call__(self, canvas, attention_mask, *, at, cache=None, active=None):
         self.columns += (canvas if active is None else active).numel()
-        return self.network(canvas, attention_mask, at=at, readout=readout)
+        return self.network(canvas, attention_mask, at=at)
 
 
 def sample(network, rows=ROWS, **options) -> Trajectory:

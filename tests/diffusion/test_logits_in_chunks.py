@@ -1,10 +1,12 @@
 """However many rows and positions are sampled: no more logits at once than a chunk holds, and the same tokens."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from fakes import EOS, SPECIAL, VOCABULARY
 
-from dopsd.diffusion import readout
+from dopsd.diffusion import hidden
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.sampler import BlockSampler
@@ -43,16 +45,15 @@ def sample(network, options: dict) -> Trajectory:
 @pytest.mark.parametrize("positions", [1, 4])
 def test_no_logits_larger_than_a_chunk_ever_exist(network, monkeypatch, options, positions):
     whole = sample(network, options)
-    monkeypatch.setattr(readout, "LOGITS", positions * 2 * VOCABULARY)
+    monkeypatch.setattr(hidden, "LOGITS", positions * 2 * VOCABULARY)
     logits = []
 
-    def recorded(*args, readout, **kwargs):
-        return network(
-            *args, readout=lambda hidden, head: readout(hidden, RecordedHead(head, logits)), **kwargs
-        )
+    def recorded(*args, **kwargs):
+        found = network(*args, **kwargs)
+        return replace(found, head=RecordedHead(found.head, logits))
 
     chunked = sample(recorded, options)
     at_once = 2 if "cfg_scale" in options else 1  # with and without the prompt
-    assert max(logits) * at_once == readout.LOGITS
+    assert max(logits) * at_once == hidden.LOGITS
     assert torch.equal(chunked.tokens, whole.tokens)
     assert torch.equal(chunked.step_map, whole.step_map)

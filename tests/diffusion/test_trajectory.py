@@ -49,12 +49,11 @@ def test_visited_states_say_what_each_step_saw_and_did(shape):
         row, step = int(states.rollout[i]), int(states.step[i])
         times = trajectory.step_map[row].tolist()
         start = step // shape["steps_per_block"] * block
-        assert int(states.block_start[i]) == start
         assert states.is_masked[i].tolist() == [t >= step for t in times]
         assert states.unmasked_now[i].tolist() == [t == step for t in times]
         in_block = [start <= place < start + block for place in range(length)]
-        assert states.is_open[i].tolist() == [b and t >= step for b, t in zip(in_block, times, strict=True)]
-        assert states.block_columns[i].tolist() == list(range(start, start + block))
+        assert states.open[i].tolist() == [b and t >= step for b, t in zip(in_block, times, strict=True)]
+        assert states.later[i].tolist() == [place >= start + block for place in range(length)]
         assert states.canvas[i].tolist() == [
             MASK if t >= step else int(token) for t, token in zip(times, trajectory.tokens[row], strict=True)
         ]
@@ -64,7 +63,7 @@ def test_visited_states_say_what_each_step_saw_and_did(shape):
 @given(shapes)
 def test_each_step_unmasks_open_positions_and_leads_to_the_next_state(shape):
     states = random_trajectory(**shape).visited_states(MASK)
-    assert not (states.unmasked_now & ~states.is_open).any()
+    assert not (states.unmasked_now & ~states.open).any()
     assert states.unmasked_now.any(-1).all()
     after = states.finished.where(states.unmasked_now, states.canvas)
     follows = states.rollout[1:] == states.rollout[:-1]
@@ -76,10 +75,9 @@ def test_some_states_keep_all_their_fields():
     picked = torch.tensor([4, 0, 2])
     for rows in (picked, slice(1, 4), states.step == 1):
         some = states[rows]
-        assert some.block_length == states.block_length
         assert torch.equal(some.canvas, states.canvas[rows])
-        assert torch.equal(some.is_open, states.is_open[rows])
-        assert torch.equal(some.block_columns, states.block_columns[rows])
+        assert torch.equal(some.open, states.open[rows])
+        assert torch.equal(some.later, states.later[rows])
         assert len(some) == len(states.step[rows])
 
 

@@ -7,16 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from dopsd.diffusion.confidence import confidence
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import VisitedStates
+from dopsd.diffusion.trajectory import States
 from dopsd.distillation.supervision import StudentRanked, TeacherRanked
 from dopsd.distillation.targets import Targets
 from dopsd.distillation.teacher import TeacherView
 
 
 @st.composite
-def situations(draw) -> tuple[VisitedStates, torch.Tensor, torch.Tensor]:
+def situations(draw) -> tuple[States, torch.Tensor, torch.Tensor]:
     """Visited states, any masked positions revealed, and random teacher logits for the whole canvas."""
     seed = draw(st.integers(0, 500))
     steps = draw(st.sampled_from([1, 2, 3]))
@@ -31,25 +30,26 @@ def situations(draw) -> tuple[VisitedStates, torch.Tensor, torch.Tensor]:
 def supervised(supervision, situation) -> list[list[int]]:
     """K_t of each state as response columns, in the order given."""
     states, revealed, logits = situation
-    candidates = supervision.candidates(states)
-    at_candidates = logits.gather(1, candidates[..., None].expand(-1, -1, logits.shape[-1]))
-    chosen, is_real = supervision.select(
-        states, revealed, candidates, lambda measure: confidence(at_candidates, measure)
-    )
-    columns = candidates.gather(1, chosen)
-    return [row[real].tolist() for row, real in zip(columns, is_real, strict=True)]
+    prompts = Prompts.pad([[4]] * len(states), EOS)
+    view = TeacherView(prompts=prompts, canvas=states.canvas, revealed=revealed)
+    places = torch.arange(len(states))[:, None]
+    teacher = denoiser_of(lambda canvas, attention_mask, at: logits[places, at - 1])
+    found = Targets.of(teacher, states, view, supervision, mask_id=MASK)
+    return [row[real].tolist() for row, real in zip(found.columns, found.is_real, strict=True)]
 
 
 def available(states, revealed, i: int) -> list[int]:
-    start = int(states.block_start[i])
-    block = range(start, start + states.block_length)
-    return [p for p in block if int(states.canvas[i, p]) == MASK and not bool(revealed[i, p])]
+    start = int(states.unmasked_now[i].nonzero()[0]) // 4 * 4
+    return [
+        p for p in range(start, start + 4) if int(states.canvas[i, p]) == MASK and not bool(revealed[i, p])
+    ]
 
 
 @given(situations(), st.sampled_from(["probability", "max_logit"]))
 def test_teacher_ranked_positions_are_the_most_confident_available_ones(situation, measure):
     states, revealed, logits = situation
-    confidence = logits.double().softmax(-1).amax(-1) if measure == "probability" else logits.amax(-1)
+    writable = logits.double().index_fill(-1, torch.tensor([MASK]), -torch.inf)
+    confidence = writable.softmax(-1).amax(-1) if measure == "probability" else logits.amax(-1)
     actual = supervised(TeacherRanked(measure=measure), situation)
     for i, columns in enumerate(actual):
         left = available(states, revealed, i)
@@ -134,7 +134,7 @@ def test_the_mask_token_has_no_part_in_the_probabilities_that_rank(measure, firs
 def test_a_wrong_shape_is_an_error_not_a_broadcast():
     states = random_trajectory(0).visited_states(MASK)
     with pytest.raises(TypeCheckError):
-        TeacherRanked().select(states, states.is_masked, states.block_columns, torch.zeros(1, 4))
+        TeacherRanked().count(states, states.is_masked[:1])
 
 
 def test_an_unknown_measure_is_refused_by_name():

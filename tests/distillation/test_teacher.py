@@ -1,5 +1,7 @@
 """What the teacher is shown: exactly the promised number of the promised positions, and nothing else."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from fakes import EOS, MASK, random_trajectory
@@ -10,7 +12,7 @@ from scipy import stats
 
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import VisitedStates
+from dopsd.diffusion.trajectory import NEVER, States
 from dopsd.distillation.teacher import ARPrefixTeacher, SuffixTeacher, TeacherView
 
 REGIONS, COUNTINGS = ("masked", "later_blocks"), ("masked", "canvas")
@@ -23,20 +25,20 @@ teachers = st.builds(
 seeds = st.integers(0, 500)
 
 
-def visited(seed: int, **shape) -> VisitedStates:
+def visited(seed: int, **shape) -> States:
     return random_trajectory(seed, **shape).visited_states(MASK)
 
 
-def view_of(teacher, states: VisitedStates, *, seed: int = 0) -> TeacherView:
+def view_of(teacher, states: States, *, seed: int = 0) -> TeacherView:
     prompts = Prompts.pad([[5] * (1 + row % 3) for row in range(10)], EOS)
     keys = example_keys(seed, range(10))
     return teacher.view(states, prompts[states.rollout], keys[states.rollout])
 
 
-def promised(teacher: SuffixTeacher, states: VisitedStates, i: int) -> tuple[list[int], int]:
+def promised(teacher: SuffixTeacher, states: States, i: int) -> tuple[list[int], int]:
     """The positions of state i that may be shown, and how many of them are."""
     length = states.canvas.shape[1]
-    behind = int(states.block_start[i]) + states.block_length
+    behind = (int(states.unmasked_now[i].nonzero()[0]) // 4 + 1) * 4
     region = [
         place
         for place in range(length)
@@ -62,15 +64,14 @@ def test_the_size_is_that_of_plain_arithmetic_at_every_number_of_masked_position
     length = 512
     masked = torch.ones(length + 1, length, dtype=torch.bool).tril(-1)
     index = torch.zeros(length + 1, dtype=torch.int64)
-    states = VisitedStates(
+    states = States(
         rollout=index,
         step=index,
-        block_start=index,
         canvas=torch.full((length + 1, length), MASK).where(masked, 5),
         finished=torch.full((length + 1, length), 5),
-        unmasked_now=masked,
-        is_masked=masked,
-        block_length=32,
+        step_map=torch.where(masked, NEVER, -1),
+        open=masked,
+        later=masked,
     )
     count = SuffixTeacher(retain_ratio=percent / 100).reveal_count(states)
     assert count.tolist() == [int(percent / 100 * number) for number in range(length + 1)]
@@ -103,8 +104,8 @@ def test_ratio_zero_shows_nothing_and_ratio_one_the_whole_region(seed, region, c
 def test_later_blocks_never_touch_the_active_block_and_the_last_block_shows_nothing(seed):
     states = visited(seed)
     revealed = view_of(SuffixTeacher(retain_ratio=1, region="later_blocks"), states).revealed
-    assert not (revealed & states.is_open).any()
-    last = states.block_start == 8
+    assert not (revealed & states.open).any()
+    last = ~states.later.any(-1)
     assert not revealed[last].any()
     assert revealed[~last].any(-1).all()
 
@@ -122,7 +123,7 @@ def test_a_view_does_not_depend_on_the_company(teacher, seed, data):
     assert torch.equal(indexed.prompts.tokens, some.prompts.tokens)
 
 
-def copies(count: int, states: VisitedStates, i: int) -> VisitedStates:
+def copies(count: int, states: States, i: int) -> States:
     return states[torch.full((count,), i)]
 
 
@@ -145,7 +146,7 @@ def test_revealed_positions_are_independent_of_those_of_another(other):
     later = states
     first, second = example_keys(0, range(count)), example_keys(0, range(count))
     if other == "step":
-        later = VisitedStates(**vars(states) | {"step": states.step + 1})
+        later = replace(states, step=states.step + 1, step_map=states.step_map.clamp(max=NEVER - 1) + 1)
     elif other == "attempt":
         second = example_keys(0, range(count), attempt=1)
     elif other == "seed":

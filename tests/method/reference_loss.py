@@ -4,7 +4,7 @@ import torch
 from fakes import CHAT, MASK
 from torch import Tensor
 
-from dopsd.diffusion.trajectory import VisitedStates
+from dopsd.diffusion.trajectory import States
 
 
 def naive_loss(method, draws, teacher_network, *, part: tuple[int, int] = (0, 1)) -> Tensor:
@@ -29,7 +29,7 @@ def naive_loss(method, draws, teacher_network, *, part: tuple[int, int] = (0, 1)
         of_states = []
         for t in range(steps):
             state = states[torch.tensor([t])]
-            is_last_block = int(state.block_start) + state.block_length == state.canvas.shape[1]
+            is_last_block = active_block(state).stop == state.canvas.shape[1]
             in_part = part[0] * steps <= t * part[1] < (part[0] + 1) * steps
             if in_part and (learning.train_last_block or not is_last_block):
                 positions = state_losses(method, draw, state, rollout, teacher_network)
@@ -42,21 +42,25 @@ def naive_loss(method, draws, teacher_network, *, part: tuple[int, int] = (0, 1)
     return sum(of_trajectories, torch.zeros(())) / max(divided_by, 1)
 
 
-def state_losses(method, draw, state: VisitedStates, rollout, teacher_network) -> list[Tensor]:
+def active_block(state: States) -> range:
+    """The four columns among which the step unmasked something."""
+    start = int(state.unmasked_now[0].nonzero()[0]) // 4 * 4
+    return range(start, start + 4)
+
+
+def state_losses(method, draw, state: States, rollout, teacher_network) -> list[Tensor]:
     """KL(student || teacher) at each position of K_t."""
     prompt = CHAT.prompts([draw.example]).tokens[0].tolist()
-    reads_solution = method.teacher.reads_solution
-    shown = CHAT.prompts([draw.example], with_solution=reads_solution).tokens[0].tolist()
-    view = method.teacher.view(
-        state, CHAT.prompts([draw.example], with_solution=reads_solution), rollout.keys
-    )
+    prompts = CHAT.prompts_of([method.teacher.message(draw.example)])
+    shown = prompts.tokens[0].tolist()
+    view = method.teacher.view(state, prompts, rollout.keys)
     canvas, seen = state.canvas[0].tolist(), view.canvas[0].tolist()
     with torch.no_grad():
-        logits = teacher_network(torch.tensor([shown + seen]))[0, len(shown) :]
+        logits = teacher_network(torch.tensor([shown + seen])).logits()[0, len(shown) :]
     teacher = logits.log_softmax(-1)
     writable = logits.index_fill(-1, torch.tensor([MASK]), -torch.inf).softmax(-1)
-    student = method.network(torch.tensor([prompt + canvas]))[0, len(prompt) :].log_softmax(-1)
-    active = range(int(state.block_start), int(state.block_start) + state.block_length)
+    student = method.network(torch.tensor([prompt + canvas])).logits()[0, len(prompt) :].log_softmax(-1)
+    active = active_block(state)
     unmasked = [place for place in active if bool(state.unmasked_now[0, place])]
     if type(method.supervision).__name__ == "StudentRanked":
         chosen = [place for place in unmasked if seen[place] == MASK]

@@ -65,7 +65,7 @@ def dopsd(*, network: torch.nn.Module | None = None, **options: Any) -> DOPSD:
     return method
 
 
-class Study:
+class Study(torch.optim.Optimizer):
     """What a method does in one training step: the loss and gradient of each update, and the rows it logs."""
 
     def __init__(self, method: Method, draws: list[Draw] = DRAWS):

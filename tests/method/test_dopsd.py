@@ -2,6 +2,7 @@
 
 import copy
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from fakes import EOS, EOT, VOCABULARY, JudgeTask, TinyNetwork, example
 from reference_loss import naive_loss
 from small_run import DRAWS, NETWORK_SEED, NONE, SAMPLER, Study, assert_close, dopsd, gradients_of, train
 
-from dopsd.diffusion import readout
+from dopsd.diffusion import hidden
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.distillation import state_sample
 from dopsd.distillation.clip import NoClip, PointwiseClip
@@ -64,7 +65,7 @@ def test_micro_batches_of_any_token_budget_give_the_same_step(arm):
 @pytest.mark.parametrize("arm", ["default", "student ranked", "mostly shown"])
 def test_logits_in_chunks_give_the_same_step(arm, monkeypatch):
     whole = Study(dopsd(**ARMS[arm]))
-    monkeypatch.setattr(readout, "LOGITS", 3 * VOCABULARY)
+    monkeypatch.setattr(hidden, "LOGITS", 3 * VOCABULARY)
     chunked = Study(dopsd(**ARMS[arm]))
     assert_close(chunked.gradients[0], whole.gradients[0])
     assert chunked.rows[-1] == pytest.approx(whole.rows[-1], rel=1e-4, abs=1e-6)
@@ -175,8 +176,8 @@ def test_a_rollout_is_cut_into_updates_in_time_order(updates):
 
 
 @pytest.mark.parametrize("updates", [1, 3, 4])
-def test_every_wanted_state_is_in_one_chunk_and_chunks_follow_in_time(updates):
-    method = dopsd(learning=Learning(updates_per_rollout=updates))
+def test_every_wanted_state_is_in_one_part_and_parts_follow_in_time(updates):
+    method = dopsd(learning=Learning(updates_per_rollout=updates), teacher=SuffixTeacher(retain_ratio=0.0))
     rollout = method.rollout.collect(
         method.network,
         DRAWS,
@@ -185,7 +186,8 @@ def test_every_wanted_state_is_in_one_chunk_and_chunks_follow_in_time(updates):
         task=method.task,
         seed=0,
     )
-    chunks = list(method._chunks(rollout))
+    shown = method.chat.prompts(d.example for d in DRAWS)
+    chunks = [states for states, _ in method._parts(rollout, shown)]
     assert len(chunks) == updates
     seen = [(int(r), int(t)) for chunk in chunks for r, t in zip(chunk.rollout, chunk.step, strict=True)]
     accepted, steps = rollout.accepted.tolist(), rollout.trajectory.steps.tolist()
@@ -242,11 +244,10 @@ class Dropping(TinyNetwork):
         self.dropout = torch.nn.Dropout(0.5)
         self.modes: list[bool] = []
 
-    def forward(self, canvas, attention_mask=None, at=None, readout=lambda hidden, head: head(hidden)):
+    def forward(self, canvas, attention_mask=None, at=None):
         self.modes.append(self.training)
-        return super().forward(
-            canvas, attention_mask, at, lambda hidden, head: readout(self.dropout(hidden), head)
-        )
+        hidden = super().forward(canvas, attention_mask, at)
+        return replace(hidden, states=self.dropout(hidden.states))
 
 
 def test_dropout_acts_on_the_student_only_and_not_in_the_rollout():

@@ -1,15 +1,20 @@
 """Parts within a budget of tokens; running out of memory halves it once and repeats the update as if it had been so."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from fakes import TinyNetwork
 from hypothesis import given
 from hypothesis import strategies as st
 from small_run import DRAWS, NETWORK_SEED, Study, assert_close, dopsd, shared, train
+from torch.distributed.fsdp import FSDPModule
 
 from dopsd.memory import TooLargeError
+from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.sft import SFT
+from dopsd.method.update import Update
 
 
 class Scarce(TinyNetwork):
@@ -27,9 +32,8 @@ class Scarce(TinyNetwork):
         if self.forwards in self.fails_at:
             if not self.in_backward:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
-            (made[0] if isinstance(made, list) else made).register_hook(out_of_memory)
-        noise = 1 + torch.rand(len(canvas), 1)
-        return [noise * each for each in made] if isinstance(made, list) else noise[..., None] * made
+            made.states.register_hook(out_of_memory)
+        return replace(made, states=(1 + torch.rand(len(canvas), 1, 1)) * made.states)
 
 
 def out_of_memory(gradient: torch.Tensor) -> None:
@@ -74,14 +78,32 @@ def test_a_budget_that_holds_more_than_there_is_falls_to_half_of_that(caplog):
 def tried(budget: int, *, rows: int, width: int, fails: int, may_repeat: bool = True) -> list[list[int]]:
     """The sizes of the parts of each attempt, the first `fails` of which run out of memory."""
     attempts: list[list[int]] = []
+    update = update_of(budget, rows=rows, width=width, is_sharded=not may_repeat)
+    for part in update:
+        if part.start == 0:
+            attempts.append([])
+        attempts[-1].append(part.stop - part.start)
+        with update:
+            if part.stop == rows and len(attempts) <= fails:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+    return attempts
 
-    def work(parts) -> list[list[int]]:
-        attempts.append([part.stop - part.start for part in parts])
-        if len(attempts) <= fails:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return attempts
 
-    return MicroBatches(budget).done_in(work, rows=rows, width=width, may_repeat=may_repeat)
+def update_of(budget: int, *, rows: int, width: int, is_sharded: bool = False) -> Update:
+    network = TinyNetwork(0)
+    if is_sharded:
+        network.__class__ = type("Sharded", (FSDPModule, TinyNetwork), {})
+    return Update(
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+        manual_backward=lambda loss: loss.backward(),
+        gradient_clip=1.0,
+        micro_batches=MicroBatches(budget),
+        rows=rows,
+        width=width,
+        clock=Clock(),
+        on_progress=lambda part, done, total: None,
+    )
 
 
 def test_the_second_time_it_stops_and_says_what_to_try():
@@ -104,11 +126,8 @@ def test_one_row_cannot_be_divided(budget, rows):
 
 
 def test_other_errors_are_not_repeated():
-    def work(parts):
+    with pytest.raises(RuntimeError, match="shape"), update_of(80, rows=10, width=10):
         raise RuntimeError("shape")
-
-    with pytest.raises(RuntimeError, match="shape"):
-        MicroBatches(80).done_in(work, rows=10, width=10)
 
 
 def test_the_smaller_budget_is_kept_for_the_steps_that_follow():

@@ -30,7 +30,7 @@ def naive_loss(method: SFT, draws: list[Draw]) -> torch.Tensor:
         answer = [*CHAT.tokenizer.encode(draw.example.solution), EOT]
         answer += [EOS] * (LENGTH - len(answer))
         canvas = [MASK if masked[0, i] else answer[i] for i in range(LENGTH)]
-        log_p = method.network(torch.tensor([prompt + canvas]))[0, len(prompt) :].log_softmax(-1)
+        log_p = method.network(torch.tensor([prompt + canvas])).logits()[0, len(prompt) :].log_softmax(-1)
         for i in range(LENGTH):
             if masked[0, i]:
                 total = total - log_p[i, answer[i]] / int(masked.sum())

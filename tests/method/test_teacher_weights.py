@@ -45,7 +45,7 @@ def move(network: nn.Module, seed: int) -> None:
 
 @torch.no_grad()
 def logits(network) -> torch.Tensor:
-    return network(CANVAS, torch.ones_like(CANVAS, dtype=torch.bool))
+    return network(CANVAS, torch.ones_like(CANVAS, dtype=torch.bool)).logits()
 
 
 def of_teacher(weights) -> torch.Tensor:

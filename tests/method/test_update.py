@@ -23,14 +23,11 @@ class Constant(Method):
 
     def training_step(self, batch, batch_idx):
         self.rates.append(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-        weight = self.network.head
-
-        def losses(micro_batches):
-            assert len(micro_batches) == self.parts
-            for _ in micro_batches:
-                yield self.factor / self.parts * weight.sum(), torch.ones(2)
-
-        norm, figures = self.update(losses, rows=self.parts, width=self.micro_batches.tokens)
+        update = self.update(rows=self.parts, width=self.micro_batches.tokens)
+        for _ in update:
+            with update:
+                update.backward(self.factor / self.parts * self.network.head.sum(), torch.ones(2))
+        norm, figures = update.step()
         assert figures.tolist() == [self.parts] * 2
         self.norms.append(float(norm))
 

@@ -74,7 +74,7 @@ def test_an_adapter_finds_its_layers_whatever_they_are_called(
     rename, make_model, adapted, directory, canvas
 ) -> None:
     edit(directory, rename, task_type="CAUSAL_LM", target_modules=["attn_out"])
-    assert torch.equal(load_adapter(make_model(), directory)(canvas), adapted(canvas))
+    assert torch.equal(load_adapter(make_model(), directory)(canvas).logits(), adapted(canvas).logits())
 
 
 @torch.no_grad()
@@ -85,7 +85,7 @@ def test_an_adapter_may_have_some_layers_only(part, make_model, adapted, directo
         if "lora_B" in name and part not in name:
             parameter.zero_()
     loaded = load_adapter(make_model(), directory)
-    torch.testing.assert_close(loaded(canvas), adapted(canvas), rtol=0, atol=1e-6)
+    torch.testing.assert_close(loaded(canvas).logits(), adapted(canvas).logits(), rtol=0, atol=1e-6)
     save_weights(loaded, directory.parent / "again")
     first, again = (
         load_file(place / "adapter_model.safetensors") for place in (directory, directory.parent / "again")
@@ -96,7 +96,9 @@ def test_an_adapter_may_have_some_layers_only(part, make_model, adapted, directo
 @torch.no_grad()
 def test_a_rank_stabilised_adapter_keeps_its_scale(make_model, adapted, directory, canvas) -> None:
     edit(directory, use_rslora=True, lora_alpha=4.0)  # 4 / sqrt(4) = 8 / 4
-    torch.testing.assert_close(load_adapter(make_model(), directory)(canvas), adapted(canvas))
+    torch.testing.assert_close(
+        load_adapter(make_model(), directory)(canvas).logits(), adapted(canvas).logits()
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_an_adapter_is_exported_for_the_official_modules(make_model, adapted, di
     opened(peft, adapted, official)
     with torch.no_grad():
         again = load_adapter(make_model(), directory.parent / "official")
-        assert torch.equal(again(canvas), adapted(canvas))
+        assert torch.equal(again(canvas).logits(), adapted(canvas).logits())
 
 
 class OfficialModules(nn.Module):
@@ -209,10 +211,10 @@ def test_files_can_be_read_by_others_and_name_no_place_on_this_machine(tmp_path)
 @pytest.mark.parametrize("is_official", [False, True])
 def test_folding_an_adapter_in_changes_no_logit(is_official, make_model, adapted, tmp_path, canvas) -> None:
     with sampling(adapted) as as_it_is_evaluated:
-        expected = as_it_is_evaluated(canvas)
-    apart = adapted(canvas)
+        expected = as_it_is_evaluated(canvas).logits()
+    apart = adapted(canvas).logits()
     save_merged(adapted, tmp_path / "out", official=is_official)
-    again = load_model(tmp_path / "out")(canvas)
+    again = load_model(tmp_path / "out")(canvas).logits()
     torch.testing.assert_close(again, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(again, apart, rtol=0, atol=1e-5)
 
@@ -223,7 +225,7 @@ def test_an_untrained_model_passes_through_the_official_form_bit_for_bit(
 ) -> None:
     model = make_model()
     save_merged(model, tmp_path / "out", official=True)
-    assert torch.equal(load_model(tmp_path / "out")(canvas), model(canvas))
+    assert torch.equal(load_model(tmp_path / "out")(canvas).logits(), model(canvas).logits())
     fields = json.loads((tmp_path / "out" / "config.json").read_text())
     assert fields["architectures"] == ["LLaDAModelLM"]
     told = {
@@ -240,15 +242,15 @@ def test_an_untrained_model_passes_through_the_official_form_bit_for_bit(
 def test_the_first_weights_are_those_of_a_loaded_adapter(make_model, directory, canvas) -> None:
     """A fixed teacher equals the student before the first step, stays, and leaves the student as it is."""
     student = load_adapter(make_model(), directory)
-    lend, first = initial_network(student), student(canvas)
+    lend, first = initial_network(student), student(canvas).logits()
     with lend() as teacher:
-        assert torch.equal(teacher(canvas), first)
+        assert torch.equal(teacher(canvas).logits(), first)
     for name, parameter in student.named_parameters():
         if "lora_" in name:
             parameter.add_(0.1)
-    later = student(canvas)
+    later = student(canvas).logits()
     for _ in range(2):
         with lend() as teacher:
-            assert torch.equal(teacher(canvas), first)
-        assert torch.equal(student(canvas), later)
+            assert torch.equal(teacher(canvas).logits(), first)
+        assert torch.equal(student(canvas).logits(), later)
     assert not torch.equal(first, later)

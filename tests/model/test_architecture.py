@@ -35,7 +35,7 @@ def test_without_padding_it_is_llama_without_the_causal_mask(model, llama, canva
         layer.self_attn.is_causal = False
     everything = torch.ones_like(canvas)
     torch.testing.assert_close(
-        model(canvas), llama(canvas, attention_mask=everything).logits, rtol=0, atol=1e-6
+        model(canvas).logits(), llama(canvas, attention_mask=everything).logits, rtol=0, atol=1e-6
     )
 
 
@@ -45,7 +45,7 @@ def test_with_padding_it_is_llama_on_real_tokens(model, llama, canvas, left_padd
         layer.self_attn.is_causal = False
     positions = (left_padding.cumsum(1) - 1).clamp(min=0)
     expected = llama(canvas, attention_mask=left_padding.long(), position_ids=positions).logits
-    found = model(canvas, left_padding)
+    found = model(canvas, left_padding).logits()
     torch.testing.assert_close(found[left_padding], expected[left_padding], rtol=0, atol=1e-6)
 
 
@@ -53,7 +53,7 @@ def test_with_padding_it_is_llama_on_real_tokens(model, llama, canvas, left_padd
 def test_a_later_token_changes_earlier_logits(model, canvas):
     changed = canvas.clone()
     changed[:, -1] = (changed[:, -1] + 1) % 64
-    difference = (model(canvas) - model(changed)).abs().amax(dim=-1)
+    difference = (model(canvas).logits() - model(changed).logits()).abs().amax(dim=-1)
     assert (difference[:, :-1] > 1e-6).all()
 
 
@@ -68,30 +68,30 @@ def test_padding_changes_no_logit(model, canvas, arm, where):
     padded[:, at] = canvas
     mask = torch.zeros(3, 20, dtype=torch.long)
     mask[:, at] = 1
-    torch.testing.assert_close(model(padded, mask)[:, at], model(canvas), rtol=0, atol=1e-5)
+    torch.testing.assert_close(model(padded, mask).logits()[:, at], model(canvas).logits(), rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
 def test_a_batch_equals_its_rows(model, canvas, left_padding):
-    together = model(canvas, left_padding)
+    together = model(canvas, left_padding).logits()
     for row in range(3):
         real = left_padding[row]
-        alone = model(canvas[row][real][None])[0]
+        alone = model(canvas[row][real][None]).logits()[0]
         torch.testing.assert_close(together[row][real], alone, rtol=0, atol=1e-5)
 
 
 @torch.no_grad()
 def test_logits_at_columns_are_the_gathered_full_logits(model, canvas, left_padding):
     at = torch.tensor([[13, 6, 6], [0, 1, 2], [12, 3, 7]])
-    full = model(canvas, left_padding)
+    full = model(canvas, left_padding).logits()
     expected = full.gather(1, at[:, :, None].expand(-1, -1, full.shape[-1]))
-    torch.testing.assert_close(model(canvas, left_padding, at), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(model(canvas, left_padding, at).logits(), expected, rtol=0, atol=1e-6)
 
 
 @torch.no_grad()
 def test_an_all_ones_mask_is_no_mask(model, canvas):
     for ones in (torch.ones_like(canvas), torch.ones(3, 14, dtype=torch.bool)):
-        assert torch.equal(model(canvas, ones), model(canvas))
+        assert torch.equal(model(canvas, ones).logits(), model(canvas).logits())
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -100,7 +100,7 @@ def test_gradient_checkpointing_changes_no_gradient(model, canvas, left_padding,
 
     def gradients():
         model.zero_grad()
-        model(canvas, mask).float().log_softmax(-1)[..., 7].mean().backward()
+        model(canvas, mask).logits().float().log_softmax(-1)[..., 7].mean().backward()
         return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 
     model.train()
@@ -130,16 +130,16 @@ def test_positions_are_rotated_in_float32_whatever_the_model_is(make_model):
 @torch.no_grad()
 def test_casting_a_finished_model_keeps_its_positions_exact(make_model, canvas):
     cast = make_model().to(torch.bfloat16)
-    logits = cast(canvas)
+    logits = cast(canvas).logits()
     assert logits.dtype == torch.bfloat16
-    reference = cast.float()(canvas)  # same rounded weights, float32 arithmetic
+    reference = cast.float()(canvas).logits()  # same rounded weights, float32 arithmetic
     assert (logits.float() - reference).abs().max() < 0.1 * reference.std()
 
 
 def test_tied_weights_share_one_matrix(make_model, canvas):
     model = make_model(weight_tying=True)
     assert model.lm_head.weight is model.model.embed_tokens.weight
-    assert model(canvas).shape == (3, 14, 64)
+    assert model(canvas).logits().shape == (3, 14, 64)
 
 
 def test_end_tokens_come_from_the_config(make_model):

@@ -89,7 +89,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
 
 def with_arm(network, arm: str, *args, **kwargs) -> Tensor:
     network.config._attn_implementation = arm
-    return network(*args, **kwargs)
+    return network(*args, **kwargs).logits()
 
 
 @torch.no_grad()

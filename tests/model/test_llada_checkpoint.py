@@ -24,8 +24,8 @@ def test_a_round_trip_is_bit_equal(model, saved, tmp_path, canvas, left_padding)
     save_weights(first, tmp_path / "again")
     second = load_model(tmp_path / "again")
     for mask in (None, left_padding):
-        assert torch.equal(first(canvas, mask), model(canvas, mask))
-        assert torch.equal(second(canvas, mask), model(canvas, mask))
+        assert torch.equal(first(canvas, mask).logits(), model(canvas, mask).logits())
+        assert torch.equal(second(canvas, mask).logits(), model(canvas, mask).logits())
     assert not first.training
 
 
@@ -59,7 +59,7 @@ def test_a_sharded_checkpoint_is_read(model, saved, canvas):
         weight_map |= dict.fromkeys(part, f"model-{shard}.safetensors")
     index = {"metadata": {}, "weight_map": weight_map}
     (saved / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert torch.equal(load_model(saved)(canvas), model(canvas))
+    assert torch.equal(load_model(saved)(canvas).logits(), model(canvas).logits())
     (saved / "model-1.safetensors").unlink()
     refused(saved, "model-1.safetensors")
 
@@ -69,7 +69,7 @@ def test_tied_weights_round_trip(make_model, tmp_path, canvas):
     tied = make_model(weight_tying=True)
     save_weights(tied, tmp_path / "tied")
     assert "model.transformer.ff_out.weight" not in load_file(tmp_path / "tied" / "model.safetensors")
-    assert torch.equal(load_model(tmp_path / "tied")(canvas), tied(canvas))
+    assert torch.equal(load_model(tmp_path / "tied")(canvas).logits(), tied(canvas).logits())
 
 
 def test_saving_over_a_checkpoint_leaves_only_the_new_one_and_strangers(model, saved):
@@ -153,19 +153,19 @@ def test_random_weights_follow_from_the_seed_and_nothing_else(canvas):
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.manual_seed(99)
     same, other = load_model("tiny", init="random", seed=3), load_model("tiny", init="random", seed=4)
-    assert torch.equal(first(canvas), same(canvas))
-    assert not torch.equal(first(canvas), other(canvas))
+    assert torch.equal(first(canvas).logits(), same(canvas).logits())
+    assert not torch.equal(first(canvas).logits(), other(canvas).logits())
 
 
 def test_random_weights_start_near_a_uniform_guess(canvas):
-    logits = load_model("tiny", init="random")(canvas)
+    logits = load_model("tiny", init="random")(canvas).logits()
     assert 0.3 < logits.std().item() < 3
 
 
 def test_the_dtype_is_the_one_asked_for(saved, canvas):
     model = load_model(saved, dtype="bfloat16")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
-    assert model(canvas).dtype == torch.bfloat16
+    assert model(canvas).logits().dtype == torch.bfloat16
     assert load_model(saved, dtype="bfloat16", init="random").dtype == torch.bfloat16
 
 
@@ -181,8 +181,8 @@ def test_an_unknown_option_names_the_allowed_ones(option, value):
 @torch.no_grad()
 def test_the_attention_arms_agree(saved, canvas, left_padding):
     sdpa, eager = load_model(saved), load_model(saved, attention="eager")
-    torch.testing.assert_close(sdpa(canvas), eager(canvas), rtol=0, atol=1e-5)
-    a, b = sdpa(canvas, left_padding), eager(canvas, left_padding)
+    torch.testing.assert_close(sdpa(canvas).logits(), eager(canvas).logits(), rtol=0, atol=1e-5)
+    a, b = sdpa(canvas, left_padding).logits(), eager(canvas, left_padding).logits()
     torch.testing.assert_close(a[left_padding], b[left_padding], rtol=0, atol=1e-5)
 
 

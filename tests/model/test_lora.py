@@ -66,11 +66,11 @@ def test_impossible_settings_are_refused(make_model, bad):
 @torch.no_grad()
 def test_a_new_adapter_changes_nothing_and_follows_from_its_seed(make_model, canvas):
     base = make_model()
-    expected = base(canvas)
+    expected = base(canvas).logits()
     state = torch.random.get_rng_state()
     first = add_lora(base, **SETTINGS, seed=7)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert torch.equal(first(canvas), expected)
+    assert torch.equal(first(canvas).logits(), expected)
     torch.manual_seed(123)
     weights = [lora_a(add_lora(make_model(), **SETTINGS, seed=seed)) for seed in (7, 8)]
     assert torch.equal(lora_a(first), weights[0])
@@ -83,11 +83,11 @@ def lora_a(adapted):
 
 @torch.no_grad()
 def test_disabling_the_adapter_gives_back_the_base_exactly(make_model, adapted, canvas, left_padding):
-    base, changed = make_model()(canvas, left_padding), adapted(canvas, left_padding)
+    base, changed = make_model()(canvas, left_padding).logits(), adapted(canvas, left_padding).logits()
     with adapter_disabled(adapted):
-        assert torch.equal(adapted(canvas, left_padding), base)
+        assert torch.equal(adapted(canvas, left_padding).logits(), base)
     assert not torch.equal(changed, base)
-    assert torch.equal(adapted(canvas, left_padding), changed)
+    assert torch.equal(adapted(canvas, left_padding).logits(), changed)
 
 
 @pytest.mark.parametrize("trainable", [True, False])
@@ -105,9 +105,9 @@ def test_disabling_keeps_what_trains(adapted, tmp_path, make_model, trainable):
 
 def test_gradients_reach_the_adapter_across_a_disabled_forward(adapted, canvas):
     adapted.train()
-    student = adapted(canvas).log_softmax(-1)
+    student = adapted(canvas).logits().log_softmax(-1)
     with torch.no_grad(), adapter_disabled(adapted):
-        teacher = adapted(canvas).log_softmax(-1)
+        teacher = adapted(canvas).logits().log_softmax(-1)
     (student - teacher).square().mean().backward()
     for name, parameter in adapted.named_parameters():
         assert (parameter.grad is not None and parameter.grad.abs().sum() > 0) == ("lora_" in name), name
@@ -125,7 +125,7 @@ def test_activation_checkpointing_gives_the_adapter_equal_gradients(canvas):
         disturb(adapted)
         adapted.train()
         torch.manual_seed(3)
-        loss = adapted(canvas).log_softmax(-1)[..., 5].mean()
+        loss = adapted(canvas).logits().log_softmax(-1)[..., 5].mean()
         loss.backward()
         assert len(calls) == len(base.model.layers) * (2 if checkpointed else 1)
         gradients = [p.grad for p in adapted.parameters() if p.requires_grad]
@@ -142,9 +142,9 @@ def test_dropout_off_is_deterministic_and_restores_each_mode(make_model, canvas)
     adapted.train()
     adapted.get_base_model().lm_head.eval()
     modes = [module.training for module in adapted.modules()]
-    assert not torch.equal(adapted(canvas), adapted(canvas))
+    assert not torch.equal(adapted(canvas).logits(), adapted(canvas).logits())
     with dropout_off(adapted):
-        assert torch.equal(adapted(canvas), adapted(canvas))
+        assert torch.equal(adapted(canvas).logits(), adapted(canvas).logits())
     assert [module.training for module in adapted.modules()] == modes
 
 
@@ -155,21 +155,23 @@ def test_saving_and_loading_an_adapter_is_bit_equal(make_model, adapted, tmp_pat
         "adapter_config.json",
         "adapter_model.safetensors",
     }
-    assert torch.equal(load_adapter(make_model(), tmp_path / "adapter")(canvas), adapted(canvas))
+    assert torch.equal(
+        load_adapter(make_model(), tmp_path / "adapter")(canvas).logits(), adapted(canvas).logits()
+    )
     fresh = add_lora(make_model(), **SETTINGS, seed=9)
     load_adapter_weights(fresh, tmp_path / "adapter")
-    assert torch.equal(fresh(canvas), adapted(canvas))
+    assert torch.equal(fresh(canvas).logits(), adapted(canvas).logits())
 
 
 @torch.no_grad()
 def test_an_adapter_under_official_names_is_renamed_not_garbled(make_model, adapted, tmp_path, canvas):
-    expected = adapted(canvas)
+    expected = adapted(canvas).logits()
     save_weights(adapted, tmp_path / "adapter")
     edit_tensors(tmp_path / "adapter", lambda tensors: {official(name): t for name, t in tensors.items()})
     edit_config(
         tmp_path / "adapter", target_modules=["q_proj", "attn_out", "ff_proj", "gate_proj", "down_proj"]
     )
-    assert torch.equal(load_adapter(make_model(), tmp_path / "adapter")(canvas), expected)
+    assert torch.equal(load_adapter(make_model(), tmp_path / "adapter")(canvas).logits(), expected)
     edit_config(tmp_path / "adapter", alpha_pattern={"attn_out": 4})
     refused(make_model(), tmp_path / "adapter", "alpha_pattern")
 
@@ -249,14 +251,14 @@ def test_adapters_of_a_bfloat16_model_train_in_float32(make_model):
 @torch.no_grad()
 def test_sampling_folds_the_adapter_in_and_leaves_every_weight_as_it_was(adapted, canvas, left_padding):
     adapted.train()
-    expected = adapted(canvas, left_padding)
+    expected = adapted(canvas, left_padding).logits()
     before = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
     flags = [parameter.requires_grad for parameter in adapted.parameters()]
     products = count_of_matrix_products(adapted, canvas)
     with sampling(adapted) as denoiser:
-        torch.testing.assert_close(denoiser(canvas, left_padding), expected, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(denoiser(canvas, left_padding).logits(), expected, rtol=1e-5, atol=1e-5)
         assert count_of_matrix_products(denoiser, canvas) == products - 2 * 2 * 7
-    assert torch.equal(adapted(canvas, left_padding), expected)
+    assert torch.equal(adapted(canvas, left_padding).logits(), expected)
     assert all(torch.equal(tensor, before[name]) for name, tensor in adapted.state_dict().items())
     assert [parameter.requires_grad for parameter in adapted.parameters()] == flags
 
@@ -265,21 +267,21 @@ def test_sampling_folds_the_adapter_in_and_leaves_every_weight_as_it_was(adapted
 def test_sampling_folds_nothing_into_a_base_of_less_precision(make_model, canvas):
     adapted = add_lora(make_model().bfloat16(), **SETTINGS, seed=1)
     disturb(adapted)
-    expected = adapted(canvas)
+    expected = adapted(canvas).logits()
     with sampling(adapted) as denoiser:
-        assert torch.equal(denoiser(canvas), expected)
+        assert torch.equal(denoiser(canvas).logits(), expected)
 
 
 def test_weights_come_back_where_sampling_fails(adapted, canvas):
-    expected = adapted(canvas)
+    expected = adapted(canvas).logits()
     with pytest.raises(KeyError), sampling(adapted):
         raise KeyError
-    assert torch.equal(adapted(canvas), expected)
+    assert torch.equal(adapted(canvas).logits(), expected)
 
 
 def count_of_matrix_products(network, canvas) -> int:
     with torch.profiler.profile() as profiler:
-        network(canvas)
+        network(canvas).logits()
     return sum(event.name == "aten::linear" for event in profiler.events())
 
 
@@ -295,7 +297,7 @@ def test_adapters_of_a_bfloat16_model_compute_in_bfloat16_and_learn_in_float32(m
     for adapted in (exact, low):
         disturb(adapted)
         adapted.train()
-        adapted(canvas).float().log_softmax(-1)[..., 5].mean().backward()
+        adapted(canvas).logits().float().log_softmax(-1)[..., 5].mean().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in adapted.parameters() if p.requires_grad]))
     assert set(inputs) == {torch.bfloat16}
     assert gradients[1].dtype == torch.float32

@@ -29,7 +29,7 @@ def overlap(**options) -> Overlap:
 
 def logits(network: TinyNetwork, prompt: list[int], canvas: torch.Tensor) -> torch.Tensor:
     """Of one canvas behind one prompt, at every response position."""
-    return network(torch.tensor([prompt + canvas.tolist()]))[0, len(prompt) :].detach()
+    return network(torch.tensor([prompt + canvas.tolist()])).logits()[0, len(prompt) :].detach()
 
 
 def top(values: torch.Tensor) -> set[int]:
@@ -48,13 +48,13 @@ def one_by_one(
         state, row = states[s : s + 1], int(states.rollout[s])
         example = draws[row].example
         prompt = CHAT.encode_prompt(example.prompt)
-        shown = CHAT.prompts([example], with_solution=teacher.reads_solution)
+        shown = CHAT.prompts_of([teacher.message(example)])
         view = teacher.view(state, shown, tried.keys[row : row + 1])
         teacher_logits = logits(untrained, shown.tokens[0].tolist(), view.canvas[0])
         student_logits = logits(asked.student, prompt, state.canvas[0])
         teacher_writes = teacher_logits.index_fill(-1, torch.tensor(MASK), -math.inf)  # never [MASK]
         confidence = teacher_writes.softmax(-1).max(-1).values
-        start = int(state.block_start)
+        start = int(state.unmasked_now[0].nonzero()[0]) // SAMPLER.block_length * SAMPLER.block_length
         if ranked_by == "teacher":
             still_masked = [
                 i for i in range(start, start + SAMPLER.block_length) if view.canvas[0, i] == MASK

@@ -1,6 +1,6 @@
 """Approximate decoding: keys and values outside the active block are those of the block's first step (Fast-dLLM)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dopsd.diffusion.decoding import Try
 from dopsd.diffusion.denoiser import Denoiser
-from dopsd.diffusion.readout import Readout
+from dopsd.diffusion.hidden import Hidden
 from dopsd.kv_cache import KVCache
 
 CacheScope = Literal["prefix", "dual"]
@@ -34,9 +34,8 @@ class BlockCache:
         attention_mask: Bool[Tensor, "B S"] | None,
         *,
         at: Int[Tensor, "B K"],
-        readout: Callable[[Sequence[int]], Readout[Sequence[Tensor]]],
-    ) -> list[Tensor]:
-        """What `readout(rows)` makes of some rows at their active blocks `at`, for all rows in their order.
+    ) -> Hidden:
+        """The hidden states of all rows at their active blocks `at`.
 
         Nothing may shift a try's columns between two calls.
         """
@@ -54,19 +53,19 @@ class BlockCache:
             cache = self._cache if everything else self._cache.rows(torch.tensor(places, device=at.device))
             rows = torch.tensor(known, device=at.device)
             active = self._active(at[rows], sequence.shape[1])
-            asked = {"at": at[rows], "readout": readout(known), "cache": cache, "active": active}
-            parts.append(self._denoiser(sequence[rows], mask_of(rows), **asked))
+            parts.append(
+                self._denoiser(sequence[rows], mask_of(rows), at=at[rows], cache=cache, active=active)
+            )
             caches.append(cache)
         if fresh:
             rows, cache = torch.tensor(fresh, device=at.device), KVCache()
-            asked = {"at": at[rows], "readout": readout(fresh), "cache": cache}
-            parts.append(self._denoiser(sequence[rows], mask_of(rows), **asked))
+            parts.append(self._denoiser(sequence[rows], mask_of(rows), at=at[rows], cache=cache))
             caches.append(cache)
         keys = list(row_of)
         self._kept = [keys[row] for row in [*known, *fresh]]
         self._cache = caches[0] if len(caches) == 1 else KVCache.joined(caches)
         in_order = torch.tensor([*known, *fresh], device=at.device).argsort()
-        return [torch.cat(tensors)[in_order] for tensors in zip(*parts, strict=True)]
+        return Hidden.joined(parts)[in_order]
 
     def _active(self, at: Int[Tensor, "B K"], width: int) -> Int[Tensor, "B Q"]:
         """The columns to compute: the block (dual), or all from its start (prefix; short rows repeat the last one)."""

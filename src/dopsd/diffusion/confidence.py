@@ -14,9 +14,10 @@ from torch import Tensor
 ConfidenceMeasure = Literal["probability", "max_logit"]
 
 
-def forbid(logits: Float[Tensor, "*shape V"], token: int) -> Float[Tensor, "*shape V"]:
-    """The logits without one token (a model must not write [MASK]), in place."""
-    logits[..., token] = -torch.inf
+def forbid(logits: Float[Tensor, "*shape V"], *tokens: int) -> Float[Tensor, "*shape V"]:
+    """The logits without some tokens (a model must not write [MASK]), in place."""
+    for token in tokens:
+        logits[..., token] = -torch.inf
     return logits
 
 
@@ -51,8 +52,7 @@ def log_probability_of(
     logits: Float[Tensor, "*shape V"], tokens: Int[Tensor, "*shape"]
 ) -> Float[Tensor, "*shape"]:
     """Log-probability of one token at each position, in nats."""
-    logits = logits.float()
-    return logits.gather(-1, tokens[..., None])[..., 0] - _log_sum_exp(logits)
+    return logits.float().log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
 
 
 def margin(logits: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:

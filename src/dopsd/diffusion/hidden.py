@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.utils._pytree import register_pytree_node
 from torch.utils.checkpoint import checkpoint
 
+from dopsd.diffusion.confidence import forbid, log_probability_of
+
 LOGITS = 1 << 22
 """Logits of one chunk on a CPU: 16 MiB in float32, 33 positions of LLaDA's vocabulary."""
 ON_GPU = 8
@@ -85,10 +87,8 @@ class Hidden:
         """log p(token) at every position, in nats and float32; `forbidden` tokens have no part in the distribution."""
 
         def read(logits: Float[Tensor, "N V"], tokens: Int[Tensor, "N"]) -> list[Tensor]:
-            logits = logits.float()
-            for token in forbidden:
-                logits[..., token] = -torch.inf
-            return [(logits / temperature).log_softmax(-1).gather(-1, tokens[:, None])[:, 0]]
+            logits = forbid(logits.float(), *forbidden)
+            return [log_probability_of(logits / temperature, tokens)]
 
         return self.map(read, tokens)[0]
 

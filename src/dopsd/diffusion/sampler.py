@@ -14,9 +14,9 @@ from dopsd.diffusion.choose import columns_of
 from dopsd.diffusion.confidence import forbid
 from dopsd.diffusion.decoding import CanvasRows, Decoding, Room, Try
 from dopsd.diffusion.denoiser import Denoiser, guided
+from dopsd.diffusion.hidden import Hidden
 from dopsd.diffusion.noise import derive
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.readout import Head, Readout, in_chunks
 from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory, is_end
 from dopsd.diffusion.unmasking import NoiseDtype, Remasking, propose, score
@@ -146,12 +146,9 @@ class BlockSampler:
             return denoiser
         return guided(denoiser, scale=self.cfg_scale, mask_id=special.mask_id, gen_length=self.gen_length)
 
-    def permitted(
-        self, logits: Float[Tensor, "*shape V"], special: SpecialTokens
-    ) -> Float[Tensor, "*shape V"]:
-        """The logits without the tokens that are never written, in place."""
-        logits = forbid(logits, special.mask_id)
-        return forbid(logits, special.eos_id) if self.end_of_text == "forbidden" else logits
+    def forbidden(self, special: SpecialTokens) -> tuple[int, ...]:
+        """The tokens that are never written."""
+        return (special.mask_id, *([special.eos_id] if self.end_of_text == "forbidden" else []))
 
     def start(
         self,
@@ -203,18 +200,14 @@ class BlockSampler:
         window = window.masked_fill(times == NEVER, special.mask_id)
         canvas, attention_mask = prompts.followed_by(rows.tokens.scatter(1, columns, window))
         at = prompts.tokens.shape[1] + columns
-        keys, is_open = derive(derive(rows.keys, rows.step)[:, None], columns), times == NEVER
-
-        def readout(some: Sequence[int]) -> Readout[list[Tensor]]:
-            index = torch.tensor(some, device=keys.device)
-            count = sum(self._schedule.most_open(steps[row]) for row in some)
-            return partial(self._propose, special, keys[index], is_open[index], count)
-
-        proposal, sureness, total = (
-            denoiser(canvas, attention_mask, at=at, readout=readout(range(len(steps))))
+        hidden = (
+            denoiser(canvas, attention_mask, at=at)
             if cache is None
-            else cache.read(tries, canvas, attention_mask, at=at, readout=readout)
+            else cache.read(tries, canvas, attention_mask, at=at)
         )
+        keys, is_open = derive(derive(rows.keys, rows.step)[:, None], columns), times == NEVER
+        most = sum(map(self._schedule.most_open, steps))
+        proposal, sureness, total = self._propose(special, hidden, keys, is_open, most)
         chosen = self._schedule.chosen(sureness, rows.step, is_open)
         return CanvasRows(
             tokens=rows.tokens.scatter(1, columns, proposal.where(chosen, window)),
@@ -227,29 +220,30 @@ class BlockSampler:
     def _propose(
         self,
         special: SpecialTokens,
+        hidden: Hidden,
         keys: Int[Tensor, "B K"],
         is_open: Bool[Tensor, "B K"],
-        count: int,
-        hidden: Float[Tensor, "B K D"],
-        head: Head,
+        most: int,
     ) -> list[Tensor]:
         """The token that each open position would take, how sure of it the network is, and the sum of its logits.
 
-        There are at most `count` of them; of the others nothing is said.
+        There are at most `most` of them; of the others nothing is said.
         """
 
         def read(logits: Float[Tensor, "N V"], keys: Int[Tensor, "N"]) -> list[Tensor]:
             total = logits.sum(-1, dtype=torch.float32)  # finite only if every logit is
-            logits = self.permitted(logits, special)
+            logits = forbid(logits, *self.forbidden(special))
             proposal = propose(logits, keys, temperature=self.temperature, noise_dtype=self.noise_dtype)
             sureness = score(logits, proposal, keys, self.remasking)
             if self.end_of_text == "last":
                 sureness = sureness.masked_fill(is_end(proposal, special.end_ids), -torch.inf)
             return [proposal, sureness, total]
 
-        [places], _ = columns_of(is_open.view(1, -1), count)
-        found = in_chunks(read, head, hidden.flatten(0, 1)[places], keys.flatten()[places])
-        return [each.new_zeros(keys.numel()).index_copy(0, places, each).view_as(keys) for each in found]
+        assert hidden.states.shape[:2] == keys.shape, "a network must answer at the columns that it is asked at"
+        [places], _ = columns_of(is_open.view(1, -1), most)
+        row, column = places // keys.shape[1], places % keys.shape[1]
+        found = hidden[row, column].map(read, keys[row, column])
+        return [each.new_zeros(keys.shape).index_put((row, column), each) for each in found]
 
     def _is_done(self, special: SpecialTokens, rows: CanvasRows) -> Bool[Tensor, "B"]:
         """Rows that have taken all steps, or whose answer is complete: an end token with nothing masked before it."""

@@ -65,57 +65,59 @@ class Trajectory:
         """y_t: what the student saw when it took denoising step `step` of each row."""
         return self.tokens.where(self.step_map < step[:, None], mask_id)
 
-    def visited_states(self, mask_id: int) -> "VisitedStates":
-        """Every state from which a step was taken, as one row axis ordered by row, then step (App. C.2)."""
+    def visited_states(self, mask_id: int) -> "States":
+        """Every state from which a step was taken, as one row axis ordered by row, then step (App. C.2).
+
+        Open are the masked positions of the block in which the step unmasked something.
+        """
         longest = int(self.steps.max()) if len(self) else 0
         taken = torch.arange(longest, device=self.steps.device) < self.steps[:, None]
         rollout, step = taken.nonzero(as_tuple=True)
         visited = self[rollout]
-        unmasked_now = visited.step_map == step[:, None]
-        block_start = unmasked_now.to(torch.uint8).argmax(-1) // self.block_length * self.block_length
-        return VisitedStates(
+        block = (visited.step_map == step[:, None]).to(torch.uint8).argmax(-1) // self.block_length
+        place = torch.arange(self.tokens.shape[1], device=step.device) // self.block_length - block[:, None]
+        return States(
             rollout=rollout,
             step=step,
-            block_start=block_start,
             canvas=visited.canvas_at(step, mask_id),
             finished=visited.tokens,
-            unmasked_now=unmasked_now,
-            is_masked=visited.step_map >= step[:, None],
-            block_length=self.block_length,
+            step_map=visited.step_map,
+            open=(visited.step_map >= step[:, None]) & (place == 0),
+            later=place > 0,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class VisitedStates:
-    """One row per (rollout, denoising step): the student's canvas y_t and what became of it."""
+class States:
+    """One row per (rollout, denoising step): the student's canvas y_t, what became of it, and sets of its positions.
+
+    `step_map` is the rollout's. `open` positions may be supervised, `later` ones stand behind the active block.
+    """
 
     rollout: Int[Tensor, "S"]
     step: Int[Tensor, "S"]
-    block_start: Int[Tensor, "S"]
     canvas: Int[Tensor, "S L"]
     finished: Int[Tensor, "S L"]
-    unmasked_now: Bool[Tensor, "S L"]
-    is_masked: Bool[Tensor, "S L"]
-    block_length: int
+    step_map: Int[Tensor, "S L"]
+    open: Bool[Tensor, "S L"]
+    later: Bool[Tensor, "S L"]
 
     def __len__(self) -> int:
         return self.rollout.shape[0]
 
-    def __getitem__(self, rows: Tensor | slice) -> "VisitedStates":
+    def __getitem__(self, rows: Tensor | slice) -> "States":
         """Some of the states (an index, a boolean tensor or a slice)."""
-        tensors = {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)}
-        return replace(self, **{name: value[rows] for name, value in tensors.items()})
+        return States(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @property
-    def block_columns(self) -> Int[Tensor, "S block"]:
-        """The response columns of each state's active block."""
-        return self.block_start[:, None] + torch.arange(self.block_length, device=self.block_start.device)
+    def is_masked(self) -> Bool[Tensor, "S L"]:
+        """Positions that the student sees as [MASK]."""
+        return self.step_map >= self.step[:, None]
 
     @property
-    def is_open(self) -> Bool[Tensor, "S L"]:
-        """Masked positions of the active block: those which this step could have unmasked."""
-        offset = torch.arange(self.canvas.shape[1], device=self.canvas.device) - self.block_start[:, None]
-        return self.is_masked & (offset >= 0) & (offset < self.block_length)
+    def unmasked_now(self) -> Bool[Tensor, "S L"]:
+        """Positions that this step unmasks."""
+        return self.step_map == self.step[:, None]
 
 
 def is_end(tokens: Int[Tensor, "*shape"], end_ids: tuple[int, ...]) -> Bool[Tensor, "*shape"]:

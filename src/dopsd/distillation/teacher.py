@@ -12,8 +12,9 @@ from torch import Tensor
 from dopsd.diffusion.choose import choose
 from dopsd.diffusion.noise import Purpose, derive, uniform
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import VisitedStates
+from dopsd.diffusion.trajectory import States
 from dopsd.setting import setting
+from dopsd.task import Example
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +33,15 @@ class TeacherView:
 class Teacher(ABC):
     """Builds the teacher's input from what the student visited."""
 
-    reads_solution: bool
-    """Whether the prompts given to `view` must carry the reference solution."""
+    reads_solution: bool = False
+    """Whether `message` needs reference solutions."""
+
+    def message(self, example: Example) -> str:
+        """What the teacher's prompt says: the student's, or more."""
+        return example.prompt
 
     @abstractmethod
-    def view(self, states: VisitedStates, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
+    def view(self, states: States, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
         """The teacher's input for each state; `prompts` and `keys` (random streams) are given per state."""
 
 
@@ -47,9 +52,8 @@ class SuffixTeacher(Teacher):
     retain_ratio: Annotated[float, Field(ge=0, le=1)] = 0.25
     region: Literal["masked", "later_blocks"] = "masked"
     counted: Literal["masked", "canvas"] = "masked"
-    reads_solution = False
 
-    def view(self, states: VisitedStates, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
+    def view(self, states: States, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
         """Draws S_t independently for every state; its size is `reveal_count`."""
         assert len(states) == len(prompts) == len(keys)
         among = self.reveal_region(states)
@@ -62,20 +66,16 @@ class SuffixTeacher(Teacher):
             prompts=prompts, canvas=states.finished.where(revealed, states.canvas), revealed=revealed
         )
 
-    def reveal_region(self, states: VisitedStates) -> Bool[Tensor, "S L"]:
+    def reveal_region(self, states: States) -> Bool[Tensor, "S L"]:
         """Masked positions that may be shown: all (paper), or those behind the active block (released code)."""
         if self.region == "masked":
             return states.is_masked
-        columns = torch.arange(states.canvas.shape[1], device=states.canvas.device)
-        return states.is_masked & (columns >= states.block_start[:, None] + states.block_length)
+        return states.is_masked & states.later
 
-    def reveal_count(self, states: VisitedStates) -> Int[Tensor, "S"]:
+    def reveal_count(self, states: States) -> Int[Tensor, "S"]:
         """|S_t| = int(rho * n): n counts the region, or all positions behind the active block."""
-        if self.counted == "masked":
-            among = self.reveal_region(states).sum(-1)
-        else:
-            among = states.canvas.shape[1] - states.block_start - states.block_length
-        return (self.retain_ratio * among.double()).long()
+        counted = self.reveal_region(states) if self.counted == "masked" else states.later
+        return (self.retain_ratio * counted.sum(-1).double()).long()
 
 
 @setting
@@ -84,6 +84,12 @@ class ARPrefixTeacher(Teacher):
 
     reads_solution = True
 
-    def view(self, states: VisitedStates, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
+    def message(self, example: Example) -> str:
+        """The reference solution behind the prompt; raises ValueError where there is none."""
+        if example.solution is None:
+            raise ValueError(f"example {example.id} has no reference solution, which teacher=ar_prefix needs")
+        return f"{example.prompt}\n\nHere is a correct solution:\n{example.solution}"
+
+    def view(self, states: States, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
         """The canvas stays y_t; nothing of the student's future is shown."""
         return TeacherView(prompts=prompts, canvas=states.canvas, revealed=torch.zeros_like(states.is_masked))

@@ -1,4 +1,4 @@
-"""What all training methods share: the student, its optimizer, and one update from accumulated gradients."""
+"""What all training methods share: the student, its optimizer, and what an update needs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -8,23 +8,19 @@ import lightning as L
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule
 from torch.optim import Optimizer
 
 from dopsd import ranks
 from dopsd.chat import Chat
 from dopsd.diffusion.noise import Purpose, generator_seed
-from dopsd.finite import NotFiniteError
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.schedule import Schedule
-from dopsd.model import whole
+from dopsd.method.update import Update
 from dopsd.stream import Draw
 from dopsd.task import Task
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-Losses = Callable[[Sequence[slice]], Iterable[tuple[Tensor, Tensor]]]
-"""For micro-batches, given as slices of the rows: the loss of each, and figures that add up to what is logged."""
 
 
 class Method(L.LightningModule, ABC):
@@ -74,40 +70,19 @@ class Method(L.LightningModule, ABC):
         for group in optimizer.param_groups:
             group["lr"] = optimizer.defaults["lr"] * self._schedule.factor(batch_idx, self.max_steps)
 
-    def update(self, losses: Losses, *, rows: int, width: int) -> tuple[Tensor, Tensor]:
-        """One optimizer step on the sum of the micro-batches' losses, those of all ranks; rows are `width` tokens wide.
-
-        Returns the gradient norm before clipping, and the figures (the loss first), added up. Gradients are added up
-        over ranks once, after the last micro-batch, so that every rank steps like the others. Until then a rank may do
-        its part again for lack of memory, unless others take part in its forwards. Raises TooLargeError, and, before a
-        weight is changed, NotFiniteError.
-        """
-        optimizer = cast(Optimizer, self.optimizers())
-        is_sharded = isinstance(self.network, FSDPModule)
-
-        def accumulate(micro_batches: Sequence[slice]) -> Tensor:
-            optimizer.zero_grad()
-            figures = []
-            for loss, logged in losses(micro_batches):
-                with self.clock("backward"):
-                    self.manual_backward(loss)
-                figures.append(logged)
-                self.on_progress("update", len(figures), len(micro_batches))
-            return torch.stack(figures).sum(0)
-
-        figures = self.micro_batches.done_in(accumulate, rows=rows, width=width, may_repeat=not is_sharded)
-        ranks.add_up(figures)
-        with self.clock("optimizer"):
-            parameters = [p for p in self.network.parameters() if p.grad is not None]
-            gradients = [p.grad for p in parameters if p.grad is not None]
-            if not is_sharded:  # else they are added up already
-                ranks.add_up(*gradients)
-            norm, loss = whole(nn.utils.get_total_norm(gradients)), figures.flatten()[0]
-            if not torch.isfinite(norm + loss):
-                raise NotFiniteError(f"the gradient norm is {float(norm)}, the loss {float(loss)}")
-            nn.utils.clip_grads_with_norm_(parameters, self._gradient_clip, norm)
-            optimizer.step()
-        return norm, figures
+    def update(self, *, rows: int, width: int) -> Update:
+        """An optimizer step that is to be taken on so many rows, each `width` tokens wide."""
+        return Update(
+            network=self.network,
+            optimizer=cast(Optimizer, self.optimizers()),
+            manual_backward=self.manual_backward,
+            gradient_clip=self._gradient_clip,
+            micro_batches=self.micro_batches,
+            rows=rows,
+            width=width,
+            clock=self.clock,
+            on_progress=self.on_progress,
+        )
 
     def log_step(self, values: dict[str, float | Tensor]) -> None:
         """Write one row of metrics for this training step."""

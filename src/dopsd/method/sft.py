@@ -1,14 +1,12 @@
 """Masked-diffusion supervised fine-tuning: the paper's SFT baseline, and how the embedded model was made."""
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from dopsd import ranks
 from dopsd.diffusion.choose import choose, columns_of
@@ -43,31 +41,30 @@ class SFT(Method):
         width = prompts.tokens.shape[1] + self.gen_length
         finished = self._canvases([fitting[row][1] for row in rows])
         masked = self._masked(example_keys(self.seed, [draw.number for draw in draws], device=self.device))
-        losses = partial(self._losses, prompts[rows], finished, masked, weights)
-        norm, loss = self.update(losses, rows=len(rows), width=width)
+        update = self.update(rows=len(rows), width=width)
+        for part in update:
+            with update:
+                update.backward(*self._loss(prompts[rows][part], finished[part], masked[part], weights[part]))
+        norm, loss = update.step()
         self.log_step(
             {"train/loss": loss, "train/gradient_norm": norm, "train/examples": float(len(fitting))}
         )
 
-    def _losses(
+    def _loss(
         self,
         prompts: Prompts,
         finished: Int[Tensor, "B L"],
         masked: Bool[Tensor, "B L"],
         weights: Float[Tensor, "B"],
-        micro_batches: Sequence[slice],
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """The loss of each micro-batch (and once more, to log): the weighted sum of each row's mean cross-entropy."""
-        for rows in micro_batches:
-            columns, real = columns_of(masked[rows], int(masked[rows].sum(-1).max()))
-            canvas = finished[rows].masked_fill(masked[rows], self.chat.special.mask_id)
-            part = prompts[rows]
-            at = columns + part.tokens.shape[1]
-            logits = self.network(*part.followed_by(canvas), at=at)[real].float()
-            wrong = cross_entropy(logits, finished[rows].gather(1, columns)[real], reduction="none")
-            weight = (weights[rows, None] / real.sum(1, keepdim=True)).expand_as(real)[real]
-            loss = (wrong * weight).sum()
-            yield loss, loss.detach()
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """The weighted sum of each row's mean cross-entropy over its masked positions (and once more, to log)."""
+        columns, is_real = columns_of(masked, int(masked.sum(-1).max()))
+        canvas = finished.masked_fill(masked, self.chat.special.mask_id)
+        hidden = self.network(*prompts.followed_by(canvas), at=prompts.tokens.shape[1] + columns)
+        log_p = hidden.log_probability(finished.gather(1, columns))
+        each = weights[:, None] * is_real / is_real.sum(1, keepdim=True)
+        loss = -(log_p * each).sum()
+        return loss, loss.detach()
 
     def _masked(self, keys: Int[Tensor, "B"]) -> Bool[Tensor, "B L"]:
         """Which canvas positions of each row are masked: 1 to L of them, every number as likely."""

@@ -8,7 +8,6 @@ from typing import Annotated
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from dopsd.diffusion.denoiser import Denoiser
 from dopsd.model import initial_network
@@ -94,7 +93,16 @@ class _AverageWeights(AttachedWeights):
 
     @contextmanager
     def network(self) -> Iterator[Denoiser]:
-        yield lambda *args, **kwargs: functional_call(self._student, self._average, args, kwargs)
+        """Inside, the student itself has the average's weights; its own come back as they were."""
+        trained = {name: p for name, p in self._student.named_parameters() if name in self._average}
+        before = {name: p.data for name, p in trained.items()}
+        try:
+            for name, p in trained.items():
+                p.data = self._average[name]
+            yield self._student
+        finally:
+            for name, p in trained.items():
+                p.data = before[name]
 
     @torch.no_grad()
     def after_update(self) -> None:

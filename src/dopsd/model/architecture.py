@@ -1,9 +1,8 @@
-"""The LLaDA network: Llama's parts without a causal mask, and a head run only where logits are wanted."""
+"""The LLaDA network: Llama's parts without a causal mask, and a head that is left to whoever wants logits."""
 
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,6 +11,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm
 
+from dopsd.diffusion.hidden import Hidden
 from dopsd.kv_cache import KVCache
 from dopsd.model.attention import BidirectionalAttention, angles_at, at_columns, padding_mask, rotary_angles
 from dopsd.model.configuration import LLaDAConfig
@@ -21,7 +21,7 @@ GRAPHS_OF_ALL_MODELS = 1024
 
 
 class MaskedDiffusionLM(PreTrainedModel):
-    """A masked diffusion language model: logits for any positions of a partly masked sequence."""
+    """A masked diffusion language model: hidden states, and so logits, at any positions of a partly masked canvas."""
 
     config_class = LLaDAConfig
     config: LLaDAConfig
@@ -49,23 +49,21 @@ class MaskedDiffusionLM(PreTrainedModel):
         sequence: Int[Tensor, "B S"],
         attention_mask: Bool[Tensor, "B S"] | Int[Tensor, "B S"] | None = None,
         at: Int[Tensor, "B K"] | None = None,
-        readout: Callable[[Float[Tensor, "B _ D"], nn.Module], Any] | None = None,
         *,
         cache: KVCache | None = None,
         active: Int[Tensor, "B Q"] | None = None,
-    ) -> Any:
-        """Logits (B, S, V), or (B, K, V) at the columns `at` of each row; `attention_mask` is 1 on real tokens
-        (None: all are; with a mask some attention kernels cannot be used).
+    ) -> Hidden:
+        """Hidden states (B, S, D) with the vocabulary head, or (B, K, D) at the columns `at` of each row.
 
-        With `readout`, what it makes of the hidden states there and the vocabulary head: for vocabularies so
-        large that the logits must not exist all at once. A `cache` is filled, or, where `active` is given (ascending
-        columns, `at` among them), only these are computed and renewed, and it has the keys and values of the others.
-        Adapters, whose weights are float32, compute in the dtype of the weights that they adapt.
+        `attention_mask` is 1 on real tokens (None: all are; with a mask some attention kernels cannot be used). A
+        `cache` is filled, or, where `active` is given (ascending columns, `at` among them), only these are computed and
+        renewed, and it has the keys and values of the others. Adapters, whose weights are float32, compute in the dtype
+        of the weights that they adapt.
         """
         is_low = self.dtype in (torch.bfloat16, torch.float16)
         with torch.autocast(self.device.type, self.dtype if is_low else None, enabled=is_low):
-            hidden = self.model(sequence, attention_mask, at, cache, active)
-        return self.lm_head(hidden) if readout is None else readout(hidden, self.lm_head)
+            states = self.model(sequence, attention_mask, at, cache, active)
+        return Hidden(states=states, head=self.lm_head)
 
     @property
     def mask_id(self) -> int:

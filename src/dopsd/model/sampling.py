@@ -1,19 +1,20 @@
 """A network as it is sampled from: many forwards with the same weights, and no gradients."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.tensor import DTensor
 
+from dopsd.diffusion.denoiser import Denoiser
 from dopsd.model.lora import adapted_layers, adapter_disabled, dropout_off
 from dopsd.model.sharding import in_step
 
 
 @contextmanager
-def sampling(network: nn.Module) -> Iterator[Callable[..., Tensor]]:
+def sampling(network: nn.Module) -> Iterator[Denoiser]:
     """Lends the network without dropout, with its adapters folded in, in step with the other ranks."""
     with dropout_off(network), _folded(network), in_step(network) as denoiser:
         yield denoiser

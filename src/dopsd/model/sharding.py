@@ -1,6 +1,6 @@
 """A network whose weights are divided over the ranks (FSDP2), so that each of its forwards is made by all of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,22 +10,25 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from dopsd import ranks
+from dopsd.diffusion.denoiser import Denoiser
+from dopsd.diffusion.hidden import Hidden
 from dopsd.model.architecture import DecoderLayer
 
 
 def shard(network: nn.Module, device: torch.device) -> nn.Module:
     """Divides the weights of each layer, and of what is around the layers, in place; gradients add up over ranks."""
     mesh = init_device_mesh(device.type, (ranks.count(),))
+    # The head, which is read after the forward, belongs to the network's own unit: that stays whole until the backward.
     layers = [module for module in network.modules() if isinstance(module, DecoderLayer)]
     for module in [*layers, network]:
-        sharded = fully_shard(module, mesh=mesh)
+        sharded = fully_shard(module, mesh=mesh, reshard_after_forward=module is not network)
         sharded.set_gradient_divide_factor(1.0)
         sharded.set_force_sum_reduction_for_comms(True)
     return network
 
 
 @contextmanager
-def in_step(network: nn.Module) -> Iterator[Callable[..., Tensor]]:
+def in_step(network: nn.Module) -> Iterator[Denoiser]:
     """Lends a network to a rank that makes as many forwards as it needs; at the end it waits for the others' last.
 
     While it waits, a rank of a sharded network takes part in the forwards of those that are not done.
@@ -34,7 +37,7 @@ def in_step(network: nn.Module) -> Iterator[Callable[..., Tensor]]:
         yield network
         return
 
-    def forward(*args: Tensor, **kwargs: Tensor) -> Tensor:
+    def forward(*args: Tensor, **kwargs: Tensor) -> Hidden:
         _any_busy(True)
         return network(*args, **kwargs)
 

@@ -7,17 +7,15 @@ from dataclasses import replace
 from typing import Annotated
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
 from dopsd.diffusion.block_cache import CacheScope
 from dopsd.diffusion.choose import columns_of
-from dopsd.diffusion.confidence import log_probability_of
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.readout import Head, in_chunks
 from dopsd.diffusion.reordering import share_reordered
-from dopsd.diffusion.trajectory import Trajectory, VisitedStates
+from dopsd.diffusion.trajectory import States, Trajectory
 from dopsd.evaluation.differing import differing
 from dopsd.probes.drift_finding import ANOTHER_SEED, EXACT, DriftFinding, WayMeasurement
 from dopsd.probes.probe import Probe, Subject
@@ -120,20 +118,16 @@ class Drift(Probe):
         return total / written
 
     @torch.no_grad()
-    def _at_states(self, subject: Subject, prompts: Prompts, states: VisitedStates) -> Float[Tensor, "S"]:
+    def _at_states(self, subject: Subject, prompts: Prompts, states: States) -> Float[Tensor, "S"]:
         """The sum over what is unmasked at each state."""
         sampler, special = self.rollout.sampler, subject.chat.special
         columns, is_real = columns_of(states.unmasked_now, int(states.unmasked_now.sum(1).max()))
-        tokens = states.finished.gather(1, columns)
-
-        def log_probability(logits: Float[Tensor, "N V"], tokens: Int[Tensor, "N"]) -> list[Tensor]:
-            scaled = sampler.permitted(logits, special).float() / sampler.temperature
-            return [log_probability_of(scaled, tokens)]
-
-        def read(hidden: Float[Tensor, "S K D"], head: Head) -> Tensor:
-            return in_chunks(log_probability, head, hidden.flatten(0, 1), tokens.flatten())[0]
-
-        at = prompts.tokens.shape[1] + columns
-        asked = sampler.guided(subject.student, special)
-        found = asked(*prompts.followed_by(states.canvas), at=at, readout=read)
-        return found.view_as(columns).double().masked_fill(~is_real, 0).sum(1)
+        hidden = sampler.guided(subject.student, special)(
+            *prompts.followed_by(states.canvas), at=prompts.tokens.shape[1] + columns
+        )
+        found = hidden.log_probability(
+            states.finished.gather(1, columns),
+            temperature=sampler.temperature,
+            forbidden=sampler.forbidden(special),
+        )
+        return found.double().masked_fill(~is_real, 0).sum(1)

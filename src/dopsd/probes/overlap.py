@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import VisitedStates
+from dopsd.diffusion.trajectory import States
 from dopsd.distillation.divergence import top_k_overlap
 from dopsd.distillation.supervision import Supervision
 from dopsd.distillation.targets import Targets
@@ -76,7 +76,7 @@ class Overlap(Probe):
         states = states[learnt[states.rollout]]
         found = {}
         for name, teacher in self.teachers.items():
-            shown = subject.prompts(draws, with_solution=teacher.reads_solution)
+            shown = subject.prompts(draws, teacher.message)
             overlap = torch.full((len(draws), self.rollout.sampler.denoising_steps), torch.nan)
             for start in range(0, len(states), subject.batch_size):
                 part = states[start : start + subject.batch_size]
@@ -91,15 +91,14 @@ class Overlap(Probe):
 
     @torch.no_grad()
     def _compare(
-        self, subject: Subject, states: VisitedStates, view: TeacherView, prompts: Prompts
+        self, subject: Subject, states: States, view: TeacherView, prompts: Prompts
     ) -> Float[Tensor, "S"]:
         """Mean over K_t of eq. 13."""
         with subject.untrained() as teacher:
             mask_id = subject.chat.special.mask_id
             targets = Targets.of(teacher, states, view, self.supervision, mask_id=mask_id)
 
-        def overlap_of(student: Float[Tensor, "N V"], teacher: Float[Tensor, "N V"]) -> list[Tensor]:
-            return [top_k_overlap(student.float(), teacher.float(), self.top_k)]
-
-        [overlap] = targets.compared_with(subject.student, prompts, states.canvas, overlap_of)
+        at = prompts.tokens.shape[1] + targets.columns
+        student = subject.student(*prompts.followed_by(states.canvas), at=at).logits()
+        overlap = top_k_overlap(student.float(), targets.logits.float(), self.top_k)
         return (overlap * targets.is_real).sum(-1) / targets.is_real.sum(-1)

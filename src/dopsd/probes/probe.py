@@ -43,10 +43,11 @@ class Subject:
         prompts = self.prompts(draws)
         return rollout.collect(self.student, draws, prompts, chat=self.chat, task=self.task, seed=self.seed)
 
-    def prompts(self, draws: Sequence[Draw], *, with_solution: bool = False) -> Prompts:
+    def prompts(
+        self, draws: Sequence[Draw], message: Callable[[Example], str] = lambda example: example.prompt
+    ) -> Prompts:
         """Tokenized, on the device."""
-        examples = (draw.example for draw in draws)
-        return self.chat.prompts(examples, with_solution=with_solution).to(self.device)
+        return self.chat.prompts_of(message(draw.example) for draw in draws).to(self.device)
 
 
 class Finding(ABC):

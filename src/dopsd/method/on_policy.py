@@ -1,0 +1,59 @@
+"""What methods share that learn from what the student itself writes."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from dopsd import ranks
+from dopsd.diffusion.prompts import Prompts
+from dopsd.memory import needing
+from dopsd.method.method import Method
+from dopsd.model import in_step, sampling
+from dopsd.rollout import Rollout, RolloutBatch
+from dopsd.stream import Draw
+
+
+class OnPolicy(Method):
+    """A method that asks the student for rollouts, each rank for its part of them."""
+
+    def __init__(self, *, rollout: Rollout, **shared: Any):
+        super().__init__(**shared)
+        self.rollout = rollout
+
+    def roll_out(self, batch: Sequence[Draw], prompts: Prompts) -> RolloutBatch:
+        """The student's answers to all prompts of the batch, on every rank; logs what came of them."""
+        size = len(batch) // ranks.count()
+        mine = slice(ranks.this() * size, (ranks.this() + 1) * size)
+        lend = in_step if self.rollout.dropout else sampling
+        with self.clock("rollout"), self._needing_less(len(batch)), lend(self.network) as denoiser:
+            part = self.rollout.collect(
+                denoiser,
+                batch[mine],
+                prompts[mine],
+                chat=self.chat,
+                task=self.task,
+                seed=self.seed,
+                on_progress=lambda settled: self.on_progress("rollout", settled, size),
+            )
+            rollout = RolloutBatch.joined(ranks.gathered(part.to("cpu"))).to(self.device)
+        self._log_rollout(rollout)
+        return rollout
+
+    def _needing_less(self, prompts: int) -> AbstractContextManager[None]:
+        """What to lower where a rollout does not fit: tries that are only there for speed, else prompts."""
+        tries, ranks_share = self.rollout.parallel_tries, prompts // ranks.count()
+        if tries > 1:
+            return needing("rollout.parallel_tries", tries, during="a rollout", smaller=tries // 2)
+        smaller = ranks_share // 2 * ranks.count() or None
+        return needing("prompts_per_step", prompts, during="a rollout", smaller=smaller)
+
+    def _log_rollout(self, rollout: RolloutBatch) -> None:
+        length = rollout.trajectory.lengths(self.chat.special.end_ids)
+        self.log_step(
+            {
+                "rollout/accepted": rollout.accepted.float().mean(),
+                "rollout/attempts": rollout.attempts.float().mean(),
+                "rollout/length": length.float().mean(),
+                "rollout/no_end": (length == rollout.trajectory.tokens.shape[1]).float().mean(),
+            }
+        )
