@@ -106,6 +106,16 @@ def test_the_masks_do_not_depend_on_the_prompt(name: str) -> None:
 
 
 @every_arm
+def test_only_the_arms_that_say_so_mask_the_prompt(name: str) -> None:
+    views = views_of(name)
+    same = torch.equal(views.prompts.tokens, prompts_of(PROMPTS).tokens[views.row])
+    assert same == (name not in UNMASKED)
+    arm = instantiate(FILES[name], **UNMASKED.get(name, {}))
+    views = arm.views(TRAJECTORY, SCORED, prompts_of(PROMPTS), KEYS, mask_id=MASK)
+    assert torch.equal(views.prompts.tokens, prompts_of(PROMPTS).tokens[views.row])
+
+
+@every_arm
 def test_masks_follow_from_the_keys(name: str) -> None:
     views, again = views_of(name), views_of(name)
     assert [described(views, row) for row in range(3)] == [described(again, row) for row in range(3)]
