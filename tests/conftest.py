@@ -12,6 +12,7 @@ TYPED = [
     "dopsd.diffusion",
     "dopsd.distillation",
     "dopsd.kv_cache",
+    "dopsd.likelihood",
     "dopsd.method",
     "dopsd.model",
     "dopsd.probes",

@@ -36,7 +36,7 @@ def test_no_group_is_forgotten() -> None:
     groups = {folder.name for folder in Path(CONF).iterdir() if folder.is_dir()}
     with_choices = {choice.partition("=")[0] for choice in found()} | NOT_HERE.keys()
     of_one_arm = {group for group in groups if len(arms(group)) == 1}
-    assert groups - with_choices - of_one_arm == {"probe"}
+    assert groups - with_choices - of_one_arm == {"probe", "likelihood"}  # no method reads a likelihood yet
     assert all(known in found() for known in ("teacher=ar_prefix", "experiment=embedded_base"))
 
 

@@ -27,6 +27,13 @@ class Purpose(IntEnum):
     MASKED_POSITION = 6
     SHUFFLE = 7
     DROPOUT = 8
+    MASKED_PROMPT = 20
+    MASKED_CONTEXT = 21
+    MASKED_RATIO = 22
+    LIKELIHOOD_SAMPLE = 23
+    LIKELIHOOD_MASK = 24
+    LIKELIHOOD_OFFSET = 25
+    LIKELIHOOD_BLOCK = 26
 
 
 def example_keys(

@@ -1,0 +1,60 @@
+"""What every estimator of log p(response | prompt) does."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from dopsd.diffusion.noise import Purpose, derive
+from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.trajectory import Trajectory
+from dopsd.likelihood.views import Views
+
+
+class Likelihood(ABC):
+    """Names the forwards that score a response, and combines their log-probabilities into its value.
+
+    The views depend on tokens and keys alone, so equal keys give the policy, the old policy and the reference the same
+    masks. `keys` are the completions' own streams, of one update.
+    """
+
+    per_token: bool
+    """Whether `combine` gives a value for each token, (B, L), or one for each sequence, (B,)."""
+
+    @abstractmethod
+    def views(
+        self,
+        trajectory: Trajectory,
+        scored: Bool[Tensor, "B L"],
+        prompts: Prompts,
+        keys: Int[Tensor, "B"],
+        *,
+        mask_id: int,
+    ) -> Views:
+        """The forwards for the tokens `scored` (the counted positions C) of each response, in the order of the rows."""
+
+    def combine(
+        self,
+        views: Views,
+        log_p: Float[Tensor, "N K"],
+        rows: int,
+        *,
+        positive: Bool[Tensor, "{rows}"],
+    ) -> Float[Tensor, "{rows} *L"]:
+        """The weighted sum over a response's views, of each token or of all; `positive`: where the advantage is."""
+        value = views.weight * log_p.where(views.is_real, 0.0)
+        if not self.per_token:
+            return value.new_zeros(rows).index_put((views.row,), value.sum(1), accumulate=True)
+        places = views.row[:, None].expand_as(views.columns), views.columns
+        return value.new_zeros(rows, views.canvas.shape[1]).index_put(places, value, accumulate=True)
+
+
+def sample_keys(keys: Int[Tensor, "B"], samples: int) -> Int[Tensor, "B {samples}"]:
+    """A random stream for each sample of each response."""
+    return derive(derive(keys, Purpose.LIKELIHOOD_SAMPLE)[:, None], torch.arange(samples, device=keys.device))
+
+
+def rows_of(keys: Int[Tensor, "B"], repeats: int) -> Int[Tensor, "N"]:
+    """0..B-1, each so many times."""
+    return torch.arange(len(keys), device=keys.device).repeat_interleave(repeats)

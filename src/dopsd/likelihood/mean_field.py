@@ -1,0 +1,46 @@
+"""The likelihood that takes one forward: every token by itself, from a canvas of masks."""
+
+from typing import Annotated
+
+import torch
+from jaxtyping import Bool, Int
+from pydantic import Field
+from torch import Tensor
+
+from dopsd.diffusion.masking import mask_prompts
+from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.trajectory import Trajectory
+from dopsd.likelihood.likelihood import Likelihood, rows_of
+from dopsd.likelihood.views import Views
+from dopsd.setting import setting
+
+
+@setting
+class MeanField(Likelihood):
+    """log p(y_i | x', M..M) for each token; in x' each prompt token is masked with probability `prompt_mask`.
+
+    diffu-GRPO of d1 (arXiv 2504.12216). The whole canvas is masked, what follows the answer too. The sum over
+    tokens is the likelihood of independent tokens, no bound on that of a sampler.
+    """
+
+    prompt_mask: Annotated[float, Field(ge=0, le=1)]
+    per_token = True
+
+    def views(
+        self,
+        trajectory: Trajectory,
+        scored: Bool[Tensor, "B L"],
+        prompts: Prompts,
+        keys: Int[Tensor, "B"],
+        *,
+        mask_id: int,
+    ) -> Views:
+        """One view of each response."""
+        return Views.of(
+            row=rows_of(keys, 1),
+            prompts=mask_prompts(prompts, keys, self.prompt_mask, mask_id),
+            canvas=torch.full_like(trajectory.tokens, mask_id),
+            finished=trajectory.tokens,
+            read=scored,
+            weight=torch.ones(len(keys), device=keys.device),
+        )
