@@ -14,6 +14,7 @@ TYPED = [
     "dopsd.kv_cache",
     "dopsd.method",
     "dopsd.model",
+    "dopsd.policy",
     "dopsd.probes",
     "dopsd.rollout",
 ]

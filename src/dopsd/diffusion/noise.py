@@ -27,6 +27,11 @@ class Purpose(IntEnum):
     MASKED_POSITION = 6
     SHUFFLE = 7
     DROPOUT = 8
+    PAIR = 40
+    REGION = 50
+    MASK_RATIO = 51
+    REGION_ORDER = 52
+    STATE_CHOICE = 53
 
 
 def example_keys(
