@@ -15,6 +15,7 @@ TYPED = [
     "dopsd.likelihood",
     "dopsd.method",
     "dopsd.model",
+    "dopsd.policy",
     "dopsd.probes",
     "dopsd.rollout",
 ]

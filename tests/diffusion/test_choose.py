@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 
-from dopsd.diffusion.choose import choose, columns_of
+from dopsd.diffusion.choose import best_of_each, choose, columns_of
 
 
 @st.composite
@@ -99,3 +99,13 @@ def test_a_wrong_shape_is_an_error_not_a_broadcast():
         choose(score, among=among, count=count[:1])
     with pytest.raises(TypeCheckError):
         choose(score, among=among.long(), count=count)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([-1.0, 0.0, 2.5])), max_size=12))
+def test_the_best_of_each_group_is_its_first_maximum(rows):
+    group, score = torch.tensor([r[0] for r in rows]).long(), torch.tensor([r[1] for r in rows])
+    wanted = [
+        max((i for i, r in enumerate(rows) if r[0] == name), key=lambda i: (rows[i][1], -i))
+        for name in sorted({r[0] for r in rows})
+    ]
+    assert best_of_each(group, score).tolist() == wanted

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood
-from dopsd.likelihood.views import Views
 
 TOKENS, MASK = 3, 3
 """Three tokens and [MASK], which no network here ever writes."""

@@ -18,10 +18,10 @@ from enumeration import (
 )
 
 from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.views import Views
 from dopsd.likelihood.elbo import Elbo
 from dopsd.likelihood.elbo_coupled import CoupledElbo
 from dopsd.likelihood.likelihood import Likelihood
-from dopsd.likelihood.views import Views
 
 PROMPT, DRAWS = (1, 2), 4000
 ONE = Elbo(samples=1, masks_per_count=1, per_length=False)

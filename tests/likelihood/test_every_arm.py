@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 from dopsd.diffusion.counted import counted
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.trajectory import NEVER
+from dopsd.diffusion.views import Views
 from dopsd.entry.composing import CONF
 from dopsd.likelihood.likelihood import Likelihood
-from dopsd.likelihood.views import Views
 
 FILES = {file.stem: OmegaConf.load(file) for file in sorted((Path(CONF) / "likelihood").glob("*.yaml"))}
 ARMS: dict[str, Likelihood] = {name: instantiate(node) for name, node in FILES.items()}

@@ -8,8 +8,8 @@ import torch
 from enumeration import MASK, Canvas, finished, log_p, masked, prompts_of, subsets, table_network, values
 
 from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.views import Views
 from dopsd.likelihood.spg import SandwichedBounds
-from dopsd.likelihood.views import Views
 
 PROMPT, BLOCK = (1, 2, 2), 2
 RESPONSE, ANSWER = (2, 1, 0, 1, 0, 2, 1, 2), 5

@@ -25,3 +25,12 @@ def columns_of(chosen: Bool[Tensor, "B L"], width: int) -> tuple[Int[Tensor, "B 
     """
     columns = (~chosen).to(torch.uint8).argsort(dim=-1, stable=True)[:, :width]
     return columns, chosen.gather(1, columns)
+
+
+def best_of_each(group: Int[Tensor, "N"], score: Float[Tensor, "N"]) -> Int[Tensor, "G"]:
+    """The row of highest score in each group, ordered by group; equal scores go to the first row."""
+    order = score.argsort(descending=True, stable=True)
+    order = order[group[order].argsort(stable=True)]
+    is_first = torch.ones_like(order, dtype=torch.bool)
+    is_first[1:] = group[order][1:] != group[order][:-1]
+    return order[is_first]

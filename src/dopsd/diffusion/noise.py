@@ -34,6 +34,11 @@ class Purpose(IntEnum):
     LIKELIHOOD_MASK = 24
     LIKELIHOOD_OFFSET = 25
     LIKELIHOOD_BLOCK = 26
+    PAIR = 40
+    REGION = 50
+    REGION_RATIO = 51
+    REGION_ORDER = 52
+    STATE_CHOICE = 53
 
 
 def example_keys(

@@ -239,7 +239,9 @@ class BlockSampler:
                 sureness = sureness.masked_fill(is_end(proposal, special.end_ids), -torch.inf)
             return [proposal, sureness, total]
 
-        assert hidden.states.shape[:2] == keys.shape, "a network must answer at the columns that it is asked at"
+        assert hidden.states.shape[:2] == keys.shape, (
+            "a network must answer at the columns that it is asked at"
+        )
         [places], _ = columns_of(is_open.view(1, -1), most)
         row, column = places // keys.shape[1], places % keys.shape[1]
         found = hidden[row, column].map(read, keys[row, column])

@@ -11,8 +11,8 @@ from dopsd.diffusion.masking import independent_mask
 from dopsd.diffusion.noise import Purpose, derive, uniform
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood, rows_of
-from dopsd.likelihood.views import Views
 from dopsd.setting import setting
 
 Ratio = Annotated[float, Field(gt=0, lt=1)]

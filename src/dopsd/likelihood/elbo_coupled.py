@@ -11,8 +11,8 @@ from dopsd.diffusion.masking import mask_of
 from dopsd.diffusion.noise import Purpose, derive, uniform
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood, rows_of, sample_keys
-from dopsd.likelihood.views import Views
 from dopsd.setting import setting
 
 

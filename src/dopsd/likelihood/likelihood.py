@@ -9,7 +9,7 @@ from torch import Tensor
 from dopsd.diffusion.noise import Purpose, derive
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import Trajectory
-from dopsd.likelihood.views import Views
+from dopsd.diffusion.views import Views
 
 
 class Likelihood(ABC):

@@ -10,8 +10,8 @@ from torch import Tensor
 from dopsd.diffusion.masking import mask_prompts
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood, rows_of
-from dopsd.likelihood.views import Views
 from dopsd.setting import setting
 
 

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory
+from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood
-from dopsd.likelihood.views import Views
 from dopsd.setting import setting
 
 

@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dopsd.diffusion.choose import columns_of
+from dopsd.diffusion.denoiser import Denoiser
 from dopsd.diffusion.prompts import Prompts
 
 
@@ -55,3 +56,18 @@ class Views:
     def __getitem__(self, rows: Tensor | slice) -> "Views":
         """Some of the views (an index, a boolean tensor or a slice)."""
         return Views(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    @property
+    def width(self) -> int:
+        """Columns of one row: prompt and canvas."""
+        return self.prompts.tokens.shape[1] + self.canvas.shape[1]
+
+    def log_probability(self, network: Denoiser) -> Float[Tensor, "N K"]:
+        """log p of the tokens; the head reads no position that is not real, where 0 stands."""
+        hidden = network(
+            *self.prompts.followed_by(self.canvas), at=self.prompts.tokens.shape[1] + self.columns
+        )
+        real = self.is_real.nonzero(as_tuple=True)
+        return self.weight.new_zeros(self.weight.shape).index_put(
+            real, hidden[real].log_probability(self.tokens[real])
+        )

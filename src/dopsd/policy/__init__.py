@@ -1,0 +1,1 @@
+"""What is learnt from verdicts: advantages, policy-gradient losses, pairs and preferences: plain torch."""
