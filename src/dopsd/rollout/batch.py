@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from dopsd.diffusion.trajectory import Trajectory
+from dopsd.rollout.cost import Cost
 from dopsd.task import Verdict
 
 
@@ -17,7 +18,7 @@ class RolloutBatch:
     """The kept completions of some prompts, ordered by prompt and attempt, with their verdicts.
 
     `prompt` is the row of the prompt that a completion answers, of `prompts` rows; `attempt` is which try it was,
-    from 0, `attempts` how many its prompt took.
+    from 0, `attempts` how many its prompt took. `cost` is that of all tries.
     """
 
     trajectory: Trajectory
@@ -28,6 +29,7 @@ class RolloutBatch:
     responses: list[str]
     verdicts: list[Verdict]
     prompts: int
+    cost: Cost
 
     def __len__(self) -> int:
         return len(self.verdicts)
@@ -50,6 +52,7 @@ class RolloutBatch:
             responses=[response for part in parts for response in part.responses],
             verdicts=[verdict for part in parts for verdict in part.verdicts],
             prompts=sum(part.prompts for part in parts),
+            cost=sum((part.cost for part in parts), Cost()),
         )
 
     def to(self, device: torch.device | str) -> "RolloutBatch":

@@ -15,6 +15,7 @@ from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.sampler import BlockSampler, Denoiser
 from dopsd.diffusion.trajectory import Trajectory
 from dopsd.rollout.batch import RolloutBatch
+from dopsd.rollout.cost import Cost, CountedDenoiser
 from dopsd.rollout.tries import Keep, Tries
 from dopsd.setting import setting
 from dopsd.stream import Draw
@@ -53,7 +54,8 @@ class Rollout:
         tries = Tries(
             len(draws), keep=self.keep, max_attempts=self.max_attempts, parallel_tries=self.parallel_tries
         )
-        decoding = self.sampler.decoding(denoiser, prompts, chat.special)
+        counted = CountedDenoiser(denoiser)
+        decoding = self.sampler.decoding(counted, prompts, chat.special)
         device, order, finished = prompts.tokens.device, [], []
         while not tries.is_settled:
             if starting := tries.next():
@@ -68,7 +70,7 @@ class Rollout:
             on_progress(len(tries.settled))
         places = torch.tensor([order.index(t) for t in tries.kept], device=device)
         keys = _keys([Try(t.prompt) for t in tries.kept], draws, seed, device)
-        return _batch(tries, Trajectory.joined(finished)[places], keys, chat)
+        return _batch(tries, Trajectory.joined(finished)[places], keys, chat, counted.cost(len(order)))
 
 
 def _keys(tries: Sequence[Try], draws: Sequence[Draw], seed: int, device: torch.device) -> Int[Tensor, "B"]:
@@ -86,7 +88,9 @@ def _steps_until_done(decoding: Decoding) -> tuple[list[Try], CanvasRows]:
     return done, rows
 
 
-def _batch(tries: Tries, trajectory: Trajectory, keys: Int[Tensor, "B"], chat: Chat) -> RolloutBatch:
+def _batch(
+    tries: Tries, trajectory: Trajectory, keys: Int[Tensor, "B"], chat: Chat, cost: Cost
+) -> RolloutBatch:
     """The tries that are kept, with their trajectories and keys."""
     kept, device = tries.kept, keys.device
     return RolloutBatch(
@@ -98,4 +102,5 @@ def _batch(tries: Tries, trajectory: Trajectory, keys: Int[Tensor, "B"], chat: C
         responses=chat.responses(trajectory.tokens),
         verdicts=[tries.verdict(t) for t in kept],
         prompts=tries.prompts,
+        cost=cost,
     )
