@@ -15,7 +15,10 @@ from dopsd.entry.composing import CONF
 from dopsd.job.plan import Plan
 
 FILES = sorted(file.relative_to(CONF).with_suffix("") for file in Path(CONF).rglob("*.yaml"))
-ARMS = [(str(file.parent), file.stem) for file in FILES if file.parent != Path() and file.parts[0] != "hydra"]
+NOT_ARMS = ("hydra", "reward")  # Hydra's own, and what no method reads yet
+ARMS = [
+    (str(file.parent), file.stem) for file in FILES if file.parent != Path() and file.parts[0] not in NOT_ARMS
+]
 BUILT = {
     "trainer": {"cpu"},
     "task": {"countdown", "sudoku", "embedded_mixture"},
