@@ -99,7 +99,17 @@ def test_the_verdicts_belong_to_the_kept_responses_and_trajectories(numbers):
     for draw, response, verdict in zip(draws_of(numbers), batch.responses, batch.verdicts, strict=True):
         assert TASK.verdict(draw.example, response) == verdict
     assert batch.accepted.tolist() == [verdict.accepted for verdict in batch.verdicts]
-    assert torch.equal(batch.keys, example_keys(0, numbers))
+    assert torch.equal(batch.keys, example_keys(0, numbers, batch.attempt))
+
+
+@given(draw_numbers, st.sampled_from(["first", "all"]))
+def test_a_completion_is_sampled_again_from_its_own_key(numbers, keep):
+    batch = collect(Rollout(sampler=SAMPLER, max_attempts=3, keep=keep), draws_of(numbers))
+    assert len(set(batch.keys.tolist())) == len(batch)
+    prompts = CHAT.prompts(draw.example for draw in draws_of(numbers))[batch.prompt]
+    again = SAMPLER.sample(NETWORK, prompts, batch.keys, SPECIAL)
+    assert torch.equal(again.tokens, batch.trajectory.tokens)
+    assert torch.equal(again.step_map, batch.trajectory.step_map)
 
 
 class Counting:

@@ -18,7 +18,8 @@ class RolloutBatch:
     """The kept completions of some prompts, ordered by prompt and attempt, with their verdicts.
 
     `prompt` is the row of the prompt that a completion answers, of `prompts` rows; `attempt` is which try it was,
-    from 0, `attempts` how many its prompt took. `cost` is that of all tries.
+    from 0, `attempts` how many its prompt took. `keys` are the random streams of the completions themselves: of
+    (seed, draw, attempt), those that they were sampled with. `cost` is that of all tries.
     """
 
     trajectory: Trajectory

@@ -69,7 +69,7 @@ class Rollout:
             decoding.drop(tries.settled)
             on_progress(len(tries.settled))
         places = torch.tensor([order.index(t) for t in tries.kept], device=device)
-        keys = _keys([Try(t.prompt) for t in tries.kept], draws, seed, device)
+        keys = _keys(tries.kept, draws, seed, device)
         return _batch(tries, Trajectory.joined(finished)[places], keys, chat, counted.cost(len(order)))
 
 
