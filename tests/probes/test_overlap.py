@@ -1,6 +1,7 @@
 """The overlap probe against one state at a time, with Python sets."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,16 @@ def test_equals_one_state_at_a_time(seed, ranked_by):
     for name, teacher in probe.teachers.items():
         expected = one_by_one(asked, teacher, untrained, ranked_by=ranked_by)
         np.testing.assert_allclose(found[name], expected, atol=1e-6)
+
+
+@given(st.integers(0, 30))
+@settings(max_examples=6)
+def test_of_a_group_every_completion_is_looked_at_behind_its_own_prompt(seed):
+    asked = subject(seed, untrained=TinyNetwork(seed + 1))
+    group = overlap(rollout=replace(ROLLOUT, keep="all"), learn_from="all").run(asked).overlaps
+    first = overlap(rollout=replace(ROLLOUT, max_attempts=1), learn_from="all").run(asked).overlaps
+    for name, values in group.items():
+        np.testing.assert_allclose(values[:: ROLLOUT.max_attempts], first[name], atol=1e-6)
 
 
 @given(st.integers(0, 30))

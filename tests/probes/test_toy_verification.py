@@ -128,3 +128,8 @@ def test_without_any_accepted_answer_there_is_no_curve_for_them():
 def test_wrong_shares_are_refused(rhos):
     with pytest.raises(ValueError, match="rhos"):
         ToyVerification(rollout=Rollout(sampler=SAMPLER), finish=GREEDY, rhos=rhos)
+
+
+def test_a_group_of_answers_is_refused():
+    with pytest.raises(ValueError, match=r"rollout\.keep=all: must be first or best"):
+        ToyVerification(rollout=Rollout(sampler=SAMPLER, keep="all"), finish=GREEDY)

@@ -56,6 +56,8 @@ def in_words(annotation: Any) -> str:
         return "a list of " + ", ".join(
             map(_part_in_words, (p for p in get_args(annotation) if p is not Ellipsis))
         )
+    if get_origin(annotation) is Mapping:
+        return f"{in_words(get_args(annotation)[1])} for each name"
     return _WORDS.get(annotation, f"a {getattr(annotation, '__name__', annotation)}")
 
 

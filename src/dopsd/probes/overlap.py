@@ -70,14 +70,20 @@ class Overlap(Probe):
 
     def _look_at(self, subject: Subject, draws: Sequence[Draw]) -> dict[str, Float[ndarray, "N T"]]:
         """One row a trajectory, one column a step; nan where there is no state or nothing is supervised."""
-        prompts, tried = subject.prompts(draws), subject.ask(self.rollout, draws)
+        tried = subject.ask(self.rollout, draws)
+        prompts = subject.prompts(draws)[tried.prompt]
         learnt = tried.accepted if self.learn_from == "accepted" else torch.ones_like(tried.accepted)
         states = tried.trajectory.visited_states(subject.chat.special.mask_id)
         states = states[learnt[states.rollout]]
         found = {}
         for name, teacher in self.teachers.items():
+<<<<<<< HEAD
             shown = subject.prompts(draws, teacher.message)
             overlap = torch.full((len(draws), self.rollout.sampler.denoising_steps), torch.nan)
+=======
+            shown = subject.prompts(draws, with_solution=teacher.reads_solution)[tried.prompt]
+            overlap = torch.full((len(tried), self.rollout.sampler.denoising_steps), torch.nan)
+>>>>>>> ledger
             for start in range(0, len(states), subject.batch_size):
                 part = states[start : start + subject.batch_size]
                 view = teacher.view(part, shown[part.rollout], tried.keys[part.rollout])

@@ -40,6 +40,8 @@ class ToyVerification(Probe):
     def __post_init__(self) -> None:
         if not self.rhos:
             raise ValueError("rhos=[]: must hold at least one share")
+        if self.rollout.keep == "all":
+            raise ValueError("rollout.keep=all: must be first or best, one answer of each prompt is revealed")
 
     def run(self, subject: Subject) -> VerificationFinding:
         """Pass@1, pass@k, and accuracy at every rho; a smaller rho reveals a subset of a larger one."""

@@ -38,7 +38,7 @@ def collect(
 
 
 def asked_alone(draw: Draw, rollout: Rollout, seed: int):
-    """The kept trajectory, its verdict and the number of tries of one prompt, in plain steps."""
+    """The kept tries of one prompt (attempt, trajectory, response, verdict) and how many it took, in plain steps."""
     tries = []
     for attempt in range(rollout.max_attempts):
         prompts = Prompts.pad([CHAT.encode_prompt(draw.example.prompt)], EOS)
@@ -47,28 +47,49 @@ def asked_alone(draw: Draw, rollout: Rollout, seed: int):
         tokens = trajectory.tokens[0].tolist()
         end = min((i for i, token in enumerate(tokens) if token in (EOS, EOT)), default=len(tokens))
         response = CHAT.tokenizer.batch_decode([tokens[:end]])[0]
-        tries.append((trajectory, response, TASK.verdict(draw.example, response)))
-        if rollout.keep == "first" and tries[-1][2].accepted:
-            return *tries[-1], len(tries)
-    return *max(tries, key=lambda kept: kept[2].score), len(tries)
+        tries.append((attempt, trajectory, response, TASK.verdict(draw.example, response)))
+        if rollout.keep == "first" and tries[-1][3].accepted:
+            return tries[-1:], len(tries)
+    return tries if rollout.keep == "all" else [max(tries, key=lambda kept: kept[3].score)], len(tries)
 
 
 @given(
-    draw_numbers, st.integers(1, 4), st.sampled_from(["first", "best"]), st.integers(1, 5), st.integers(0, 3)
+    draw_numbers,
+    st.integers(1, 4),
+    st.sampled_from(["first", "best", "all"]),
+    st.integers(1, 5),
+    st.integers(0, 3),
 )
 def test_a_batch_equals_its_prompts_asked_one_by_one(numbers, max_attempts, keep, parallel_tries, seed):
     rollout = Rollout(sampler=SAMPLER, max_attempts=max_attempts, keep=keep, parallel_tries=parallel_tries)
     batch = collect(rollout, draws_of(numbers), seed=seed)
+    rows = iter(range(len(batch)))
     for i, draw in enumerate(draws_of(numbers)):
-        trajectory, response, verdict, attempts = asked_alone(draw, rollout, seed)
-        assert torch.equal(batch.trajectory.tokens[i : i + 1], trajectory.tokens)
-        assert torch.equal(batch.trajectory.step_map[i : i + 1], trajectory.step_map)
-        assert torch.equal(batch.trajectory.steps[i : i + 1], trajectory.steps)
-        assert (batch.responses[i], batch.verdicts[i], int(batch.attempts[i])) == (
-            response,
-            verdict,
-            attempts,
-        )
+        kept, attempts = asked_alone(draw, rollout, seed)
+        for (attempt, trajectory, response, verdict), row in zip(kept, rows, strict=False):
+            assert torch.equal(batch.trajectory.tokens[row : row + 1], trajectory.tokens)
+            assert torch.equal(batch.trajectory.step_map[row : row + 1], trajectory.step_map)
+            assert torch.equal(batch.trajectory.steps[row : row + 1], trajectory.steps)
+            assert (batch.responses[row], batch.verdicts[row]) == (response, verdict)
+            assert (int(batch.prompt[row]), int(batch.attempt[row]), int(batch.attempts[row])) == (
+                i,
+                attempt,
+                attempts,
+            )
+    assert next(rows, None) is None
+
+
+@given(draw_numbers, st.sampled_from(["first", "all"]), st.integers(0, 6))
+def test_the_rollouts_of_two_parts_are_those_of_the_whole(numbers, keep, cut):
+    rollout = Rollout(sampler=SAMPLER, max_attempts=2, keep=keep)
+    draws = draws_of(numbers)
+    parts = [collect(rollout, part) for part in (draws[:cut], draws[cut:]) if part]
+    whole, joined = collect(rollout, draws), RolloutBatch.joined(parts).to("cpu")
+    assert (joined.responses, joined.verdicts) == (whole.responses, whole.verdicts)
+    assert joined.prompts == whole.prompts == len(draws)
+    for name in ("keys", "prompt", "attempt", "attempts", "accepted"):
+        assert torch.equal(getattr(joined, name), getattr(whole, name))
+    assert torch.equal(joined.trajectory.tokens, whole.trajectory.tokens)
 
 
 @given(draw_numbers)
@@ -78,7 +99,17 @@ def test_the_verdicts_belong_to_the_kept_responses_and_trajectories(numbers):
     for draw, response, verdict in zip(draws_of(numbers), batch.responses, batch.verdicts, strict=True):
         assert TASK.verdict(draw.example, response) == verdict
     assert batch.accepted.tolist() == [verdict.accepted for verdict in batch.verdicts]
-    assert torch.equal(batch.keys, example_keys(0, numbers))
+    assert torch.equal(batch.keys, example_keys(0, numbers, batch.attempt))
+
+
+@given(draw_numbers, st.sampled_from(["first", "all"]))
+def test_a_completion_is_sampled_again_from_its_own_key(numbers, keep):
+    batch = collect(Rollout(sampler=SAMPLER, max_attempts=3, keep=keep), draws_of(numbers))
+    assert len(set(batch.keys.tolist())) == len(batch)
+    prompts = CHAT.prompts(draw.example for draw in draws_of(numbers))[batch.prompt]
+    again = SAMPLER.sample(NETWORK, prompts, batch.keys, SPECIAL)
+    assert torch.equal(again.tokens, batch.trajectory.tokens)
+    assert torch.equal(again.step_map, batch.trajectory.step_map)
 
 
 class Counting:
