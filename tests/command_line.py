@@ -16,7 +16,7 @@ from dopsd.model.checkpoint import TINY_DIRECTORY
 ENTRIES = {"train": train.main, "evaluate": evaluate.main, "probe": probe.main}
 SMALL = {"d_model": 16, "n_heads": 1, "n_kv_heads": 1, "n_layers": 1, "mlp_hidden_size": 16}
 SHORT = ("gen_length=8", "block_length=4", "denoising_steps=4")
-QUICK = ("debug=fast_dev_run", *SHORT, "lora_r=2", "eval_limit=2", "max_steps=1")
+QUICK = ("debug=fast_dev_run", *SHORT, "eval_limit=2", "max_steps=1")
 
 
 @dataclass(frozen=True)

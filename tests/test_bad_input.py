@@ -31,7 +31,8 @@ TRAIN = [
     ("+rho=0.1", "+rho=0.1: the key is there already, write rho=0.1"),
     ("~rho", "~rho: a key cannot be deleted, only changed"),
     ("+clip@foo=none", "+clip@foo=none: an arm cannot be moved, it is written clip=arm"),
-    ("rollout=3", "rollout=3: is set by its keys (rollout.sampler, "),
+    ("learning=3", "learning=3: is set by its keys (learning.learn_from, "),
+    ("rollout.sampler=3", "rollout.sampler=3: is set by its keys (rollout.sampler.gen_length, "),
     ("hydra.job.chdir=maybe", "hydra.job.chdir=maybe: Value 'maybe' is not a valid bool"),
     # arms
     ("divergance=fkl", "divergance=fkl: no such key; did you mean divergence? (arms: fkl, jsd, rkl)"),

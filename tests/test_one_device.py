@@ -17,7 +17,8 @@ from dopsd.diffusion.noise import example_keys
 from dopsd.method.method import Method
 
 PUZZLES = ("task.max_number=4", "task.dev=4", "task.test=3")
-SMALL = ("model.init=random", *SHORT, *PUZZLES, "prompts_per_step=3", "lora_r=2", "max_attempts=2")
+SMALL = ("model.init=random", *SHORT, *PUZZLES, "prompts_per_step=3", "lora_r=2")
+SAMPLING = ("max_attempts=2",)  # of methods that do
 STEPS = [
     ["learning.learn_from=all"],
     ["learning.learn_from=all", "threshold=0.9", "states_per_trajectory=2"],
@@ -40,7 +41,8 @@ ENTRIES = [
 
 
 def step(model: str, overrides: list[str]) -> Method:
-    method, batch = load(["task=countdown", *SMALL, model, *overrides])
+    sampling = () if "method=sft" in overrides else SAMPLING
+    method, batch = load(["task=countdown", *SMALL, *sampling, model, *overrides])
     torch.manual_seed(0)
     method.training_step(batch, 0)
     return method

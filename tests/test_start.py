@@ -20,7 +20,8 @@ def first(
     request, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], half_accepted: None
 ) -> Path:
     directory = tmp_path / "first"
-    typed = (*TRAIN, model, "model.init=random", f"lora={request.param}", f"hydra.run.dir={directory}")
+    lora = ("lora=none",) if request.param == "none" else ("lora_r=2",)
+    typed = (*TRAIN, model, "model.init=random", *lora, f"hydra.run.dir={directory}")
     ran = run(capsys, "train", *typed)
     assert ran.code == 0, ran.err
     return directory

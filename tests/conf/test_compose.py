@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from dopsd.config.allowed import parameters_of
 from dopsd.config.build import locate, prepare
-from dopsd.config.saved import planned
-from dopsd.entry.composing import CONF
+from dopsd.config.saved import chosen_arms, planned, remembered_overrides, with_command
+from dopsd.entry.composing import CONF, arms
 from dopsd.job.plan import Plan
 
 FILES = sorted(file.relative_to(CONF).with_suffix("") for file in Path(CONF).rglob("*.yaml"))
@@ -26,27 +26,38 @@ BUILT = {
     "task": {"countdown", "sudoku", "embedded_mixture"},
 }  # others need hardware or data
 ENTRY = {"probe": "probe"}  # of the groups that training does not have
-DETAILS = ("parity/task", "parity/teacher")  # of a pair of arms
 GIVEN_LATER = {"network", "chat", "task", "model", "device", "save_dir", "run_name", "group", "tags"}
 
 
 def composed(*overrides: str, entry: str = "train") -> DictConfig:
     with initialize_config_dir(CONF, version_base="1.3"):
         config = compose(entry, list(overrides), return_hydra_config=True)
-        return planned(config, config.hydra)
+        if entry == "train":
+            return planned(config, config.hydra)
+        return with_command(config, chosen_arms(config.hydra), remembered_overrides(config.hydra))
+
+
+def choosing(group: str, arm: str) -> list[str]:
+    """What is typed for an arm; one of `a/b` goes along with an arm of a and one of b."""
+    if "/" not in group:
+        return [f"{group}={arm}"]
+    one, other = group.split("/")
+    first = next(it for it in arms(one) if arm.startswith(f"{it}_"))
+    return [f"{one}={first}", f"{other}={arm.removeprefix(f'{first}_')}"]
 
 
 def test_every_file_is_an_entry_an_arm_or_hydras_own() -> None:
     entries = {str(file) for file in FILES if file.parent == Path()}
     assert entries == {"train", "evaluate", "probe", "grade"}
-    assert {group for group, _ in ARMS} <= set(composed(entry="probe").command.arms)
+    found = {group for group, _ in ARMS}
+    assert found <= {*composed(entry="probe").command.arms, *composed("parity=code").command.arms}
 
 
 @pytest.mark.parametrize(("group", "arm"), ARMS)
 def test_every_arm_composes_and_builds(group: str, arm: str) -> None:
-    config = composed(f"{group}={arm}", "model.init=random", entry=ENTRY.get(group, "train"))
+    config = composed(*choosing(group, arm), "model.init=random", entry=ENTRY.get(group, "train"))
     assert config.command.arms[group] == arm
-    if arm in BUILT.get(group, {arm}) and group not in DETAILS:
+    if arm in BUILT.get(group, {arm}):
         Plan.of(config)
     if group in ENTRY:
         prepare(config, group)
@@ -64,7 +75,7 @@ def test_two_cpu_processes_build(arm: str) -> None:
 @pytest.mark.parametrize(("group", "arm"), ARMS)
 def test_a_node_shows_every_argument_of_its_class(group: str, arm: str) -> None:
     """What is not in the file could not be changed from the command line."""
-    config = composed(f"{group}={arm}", entry=ENTRY.get(group, "train"))
+    config = composed(*choosing(group, arm), entry=ENTRY.get(group, "train"))
     node = config.get(group)
     if isinstance(node, DictConfig) and str(node.get("_target_")).startswith("dopsd."):
         assert set(parameters_of(locate(node._target_, group))) - GIVEN_LATER <= set(node)
@@ -119,10 +130,19 @@ def test_lengths_follow_the_task_and_then_the_model() -> None:
 def test_help_names_every_group_and_every_number(entry: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, entry, "--help").out
     config = composed(entry=entry)
-    assert all(f"{group}: " in text for group, _ in ARMS if ENTRY.get(group, entry) == entry)
-    own = [str(key) for key in OmegaConf.load(Path(CONF) / f"{entry}.yaml")]
+    groups = {group for group, _ in ARMS if ENTRY.get(group, entry) == entry and "/" not in group}
+    assert {group for group in groups if f"\n{group}: " not in text} == set()
+    files = [entry, "method/dopsd", "rollout/default"] if entry == "train" else [entry]
+    own = [str(key) for file in files for key in OmegaConf.load(Path(CONF) / f"{file}.yaml")]
     numbers = [key for key in own if key in config and not OmegaConf.is_config(config[key])]
     assert [key for key in numbers if not re.search(rf"\b{key}\b", text)] == []
+
+
+def test_help_is_of_the_chosen_method(capsys: pytest.CaptureFixture[str]) -> None:
+    text = run(capsys, "train", "--help", "method=sft", "model=llada_8b").out
+    assert "method=sft:" in text
+    assert "\noptimizer: adamw\n" in text
+    assert not re.search(r"^ *(rho|temperature|max_attempts|clip|teacher|topk|rollout)\b", text, re.MULTILINE)
 
 
 def test_cfg_job_prints_the_config_and_checks_nothing(capsys: pytest.CaptureFixture[str]) -> None:

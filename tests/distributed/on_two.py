@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 ON_TWO = ("trainer.accelerator=cpu", "trainer.devices=2")
-LONGER = (
+OF_EVERY_METHOD = (
     *QUICK,
     *("task.max_number=4", "task.dev=3", "task.test=3", "model.init=random", "eval_limit=null"),
-    *("learning.learn_from=accepted", "eval_every=2", "lr=0.01", "gradient_clip=1e6", "prompts_per_step=2"),
+    *("eval_every=2", "lr=0.01", "gradient_clip=1e6", "prompts_per_step=2"),
 )
+LONGER = (*OF_EVERY_METHOD, "learning.learn_from=accepted")
 FIGURES = ("optimizer_steps", "training_steps", "completions", "base", "best", "final")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import run
-from on_two import LONGER, ON_TWO, assert_same_run, command
+from on_two import LONGER, OF_EVERY_METHOD, ON_TWO, assert_same_run, command
 
 BOTH = "trainer=ddp,fsdp"
 
@@ -17,7 +17,14 @@ BOTH = "trainer=ddp,fsdp"
 def test_a_sweep_has_one_directory_a_job_and_its_jobs_come_one_after_the_other(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = (*LONGER, model, "method=sft", "gen_length=48", "block_length=48", "denoising_steps=1")
+    settings = (
+        *OF_EVERY_METHOD,
+        model,
+        "method=sft",
+        "gen_length=48",
+        "block_length=48",
+        "denoising_steps=1",
+    )
     sweep = ("-m", "dopsd.train", "--multirun", BOTH, f"hydra.sweep.dir={tmp_path / 'two'}")
     ran = command(*sweep, *settings, *ON_TWO)
     assert ran.code == 0, ran.err

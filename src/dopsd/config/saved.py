@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dopsd.config.errors import UserError
 from dopsd.config.paths import literal
 from dopsd.config.trust import trusted_nodes
+from dopsd.config.unread import READ_BY_EVERY_RUN, refuse_unread_by_run
 
 CONFIG = "config.yaml"
 RESUME_POINT = "resume.ckpt"
@@ -24,17 +25,19 @@ _NODES = ("model", "task", "method", "trainer", "evaluation_sampler")  # of ever
 def planned(config: DictConfig, hydra: HydraConf | DictConfig) -> DictConfig:
     """What a command really asks for, with the arms and overrides that led to it under `command`.
 
-    Raises UserError for what a resumed run cannot take.
+    Raises UserError for what the run does not read, or a resumed run cannot take.
     """
     overrides = remembered_overrides(hydra)
     if config.resume is not None:
         return _resumed(config, overrides)
     from dopsd.config.start import from_a_run, with_adapter  # noqa: PLC0415  (which reads saved configs)
 
-    started, arms = from_a_run(config, overrides)
+    started, arms_of_the_run = from_a_run(config, overrides)
+    arms = chosen_arms(hydra) | arms_of_the_run
+    refuse_unread_by_run(started, arms, {key_of(override): override for override in overrides})
     whole = copy.deepcopy(started)
     whole.trust = None
-    return with_adapter(with_command(whole, chosen_arms(hydra) | arms, overrides), overrides)
+    return with_adapter(with_command(whole, arms, overrides), overrides)
 
 
 def with_command(config: DictConfig, arms: Mapping[str, str], overrides: Sequence[str]) -> DictConfig:
@@ -104,6 +107,8 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     trusted_nodes(saved, list(map(str, saved)), trust=config.trust, subject=f"resume={directory}")
     for key in map(key_of, overrides):
         if key in FREE_ON_RESUME:
+            if key not in saved.method and key not in READ_BY_EVERY_RUN:
+                raise UserError(f"{key}: method={saved.command.arms.method} does not read it")
             for node in (saved, saved.method):
                 if key in node:
                     node[key] = config[key]

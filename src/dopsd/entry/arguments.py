@@ -3,6 +3,7 @@
 import re
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -140,7 +141,7 @@ def _check(override: Override, argument: str, entry: str) -> None:
         if (there or "/" in key) and (not isinstance(value, str) or not _is_an_arm(value, there)):
             allowed = f"one of {', '.join(there)}" if there else "the name of an arm"
             raise UserError(f"{argument}: must be {allowed}")
-        if not isinstance(value, dict) and (keys := _nodes(entry).get(key)):
+        if not there and not isinstance(value, dict) and (keys := _nodes(entry).get(key)):
             raise UserError(f"{argument}: is set by its keys ({', '.join(keys)})")
 
 
@@ -156,12 +157,12 @@ def _values(override: Override) -> list[Any]:
     return list(map(Override._convert_value, swept.list)) if isinstance(swept, ChoiceSweep) else []
 
 
+@cache
 def _nodes(entry: str) -> dict[str, list[str]]:
-    """The nodes that stand in an entry's own file (they are no groups), with their keys."""
-    files = {entry, "train"} if entry != "grade" else {entry}
-    return {
-        key: keys for file in files for key, keys in _nodes_in(OmegaConf.load(Path(CONF) / f"{file}.yaml"))
-    }
+    """The nodes that stand in an entry's own file or in a method's (they are no groups), with their keys."""
+    names = [entry] if entry == "grade" else [entry, "train", "method/*", "rollout/*"]
+    files = [file for name in names for file in Path(CONF).glob(f"{name}.yaml")]
+    return {key: keys for file in files for key, keys in _nodes_in(OmegaConf.load(file))}
 
 
 def _nodes_in(node: Any, prefix: str = "") -> Iterator[tuple[str, list[str]]]:

@@ -8,13 +8,14 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dopsd.config.build import suggestion
 from dopsd.config.errors import ElsewhereError, UserError
 from dopsd.config.of_a_probe import read_by_probe
 from dopsd.config.rows import READ_BY_EVALUATION
 from dopsd.config.saved import key_of
+from dopsd.config.unread import READ_BY_EVERY_RUN, reached
 
 _PACKAGE = Path(__file__).parents[1]
 CONF = str(next(p for p in (_PACKAGE / "conf", _PACKAGE.parents[1] / "conf") if p.is_dir()))
@@ -56,12 +57,31 @@ def refuse_unknown_appended(config: DictConfig, overrides: Sequence[str], entry:
     for override in appended:
         name = key_of(override).partition(".")[0]
         if name not in known and "/" not in name and name != "hydra":
-            raise UserError(f"{override}: no such key; {_hint(name, [str(key) for key in known])}")
+            line = _of_another_method(name, overrides, entry)
+            raise UserError(
+                f"{override}: {line or 'no such key; ' + _hint(name, [str(key) for key in known])}"
+            )
 
 
 def arms(group: str) -> list[str]:
     """The arms of a config group."""
     return sorted(file.stem for file in (Path(CONF) / group).glob("*.yaml")) if group else []
+
+
+def groups_in_play(*, _root_: DictConfig) -> str:
+    """A line for each group that the composed command reads, with its arms: for --help."""
+    read = reached(_root_, (*READ_BY_EVERY_RUN, "probe"))
+    groups = [group for group in _root_.hydra.runtime.choices if group in read or _is_overlay(group)]
+    return "\n".join(f"{group}: {', '.join(arms(group))}" for group in sorted(groups))
+
+
+def _is_overlay(group: str) -> bool:
+    """Whether its arms set keys of the top level in place of a node of their own; `a/b` goes along with a and b."""
+    files = [Path(CONF) / group / f"{arm}.yaml" for arm in arms(group)]
+    return "/" not in group and all(file.read_text().startswith("# @package _global_") for file in files)
+
+
+OmegaConf.register_new_resolver("groups_in_play", groups_in_play, replace=True)
 
 
 def _no_such_arm(error: MissingConfigException) -> str:
@@ -76,6 +96,8 @@ def _no_such_arm(error: MissingConfigException) -> str:
 
 
 def _no_such_key(key: str, arguments: Sequence[str], entry: str) -> str:
+    if elsewhere := _of_another_method(key, arguments, entry):
+        return f"{_typed(key, arguments)}: {elsewhere}"
     parent, known = key.rpartition(".")[0], _known_keys(key, arguments, entry)
     siblings = [k for k in known if k.rpartition(".")[0] == parent]
     if parent in known and not siblings:
@@ -110,20 +132,50 @@ def _several_values(typed: str, *_: object) -> str:
 
 def _known_keys(wrong: str, arguments: Sequence[str], entry: str) -> list[str]:
     """All keys that this command reads, with the arms that were typed where these compose."""
-    choices = [a for a in arguments if re.match(r"\w+=\w+$", a) and arms(key_of(a)) and key_of(a) != wrong]
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(CONF, version_base="1.3"):
-        try:
-            config = compose(entry, choices)
-        except HydraException:
-            config = compose(entry)
+    choices = _choices(wrong, arguments)
+    config = _composed(entry, choices)
     probe = next((a.partition("=")[2] for a in reversed(choices) if key_of(a) == "probe"), "toy_verification")
     read = {"evaluate": READ_BY_EVALUATION, "probe": read_by_probe(probe)}.get(entry)
     return [key for key in _paths(config) if read is None or key.partition(".")[0] in read]
 
 
+def _choices(wrong: str, arguments: Sequence[str]) -> list[str]:
+    """The arms that were typed, but for the key in question."""
+    return [a for a in arguments if re.match(r"\w+=\w+$", a) and arms(key_of(a)) and key_of(a) != wrong]
+
+
+def _composed(entry: str, choices: Sequence[str]) -> DictConfig:
+    """The config with these arms, or where they do not compose with the usual ones."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(CONF, version_base="1.3"):
+        try:
+            return compose(entry, list(choices), return_hydra_config=True)
+        except HydraException:
+            return compose(entry, return_hydra_config=True)
+
+
+def _of_another_method(key: str, arguments: Sequence[str], entry: str) -> str | None:
+    """Which methods have the key, where the chosen one, or one of the swept, has not."""
+    if entry != "train":
+        return None
+    name = key.partition(".")[0]
+    having = [method for method in arms("method") if name in _composed(entry, [f"method={method}"])]
+    without = [method for method in _methods(arguments) if method not in having]
+    if not having or not without:
+        return None
+    others = ", ".join(f"method={method}" for method in having)
+    return f"method={without[0]} has no {name}; {others} {'has' if len(having) == 1 else 'have'}"
+
+
+def _methods(arguments: Sequence[str]) -> list[str]:
+    """The method that was chosen, by name or by an experiment; several in a sweep."""
+    typed = [argument for argument in arguments if key_of(argument) == "method"]
+    swept = [method for method in re.findall(r"\w+", "".join(typed[-1:])) if method in arms("method")]
+    return swept or [_composed("train", _choices("", arguments)).hydra.runtime.choices.method]
+
+
 def _paths(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    for name in (str(key) for key in node if key != "_target_"):
+    for name in (str(key) for key in node if key not in ("_target_", "hydra")):
         yield f"{prefix}{name}"
         child = node._get_node(name)
         if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():

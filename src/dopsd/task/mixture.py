@@ -30,8 +30,8 @@ class EmbeddedMixture(Task):
         sudoku: Sudoku,
         seed: int = 0,
         samples: int = 500_000,
-        countdown_share: float = 0.5,
-        terse_share_countdown: float = 0.5,
+        countdown_share: float = 0.35,
+        terse_share_countdown: float = 0.6,
         terse_share_sudoku: float = 0.6,
         terse_cell_accuracy: float = 0.8,
     ) -> None:
