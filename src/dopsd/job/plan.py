@@ -89,6 +89,7 @@ class Plan:
         _check_solutions(plan)
         if "checkpoint" not in config:  # a training
             check_learnable(plan.method.arguments, config)
+            plan.method.check(plan.method.target.check, task=plan.task)
         _check_checkpoint(plan.model, plan.adapter)
         return plan
 

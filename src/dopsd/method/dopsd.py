@@ -79,6 +79,7 @@ class DOPSD(OnPolicy):
         prompts = self.chat.prompts(examples).to(self.device)
         shown = self.chat.prompts_of(map(self.teacher.message, examples)).to(self.device)
         rollout = self.roll_out(batch, prompts)
+        prompts, shown = prompts[rollout.prompt], shown[rollout.prompt]
         learnt, trajectories = [], set()
         for states, view in self._parts(rollout, shown):
             weights = self._weights(states, rollout)
@@ -115,7 +116,7 @@ class DOPSD(OnPolicy):
         """
         learning = self.learning
         _, trajectory, states_in = states.rollout.unique(return_inverse=True, return_counts=True)
-        of = len(states_in) if learning.average_over == "learned" else len(rollout.trajectory)
+        of = len(states_in) if learning.average_over == "learned" else len(rollout)
         if learning.over_states == "steps":
             steps = self.rollout.sampler.denoising_steps / learning.updates_per_rollout
             weights = torch.full_like(states.step, 1.0 / (steps * of), dtype=torch.float32)

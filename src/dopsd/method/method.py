@@ -48,6 +48,13 @@ class Method(L.LightningModule, ABC):
         self.on_progress: Callable[[str, int, int], None] = lambda part, done, total: None
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
 
+    @staticmethod
+    def check(*, task: Task) -> None:
+        """Raises ValueError, before anything is loaded, where a method with these arguments could not train.
+
+        A method's own check names those of its arguments that it wants to see.
+        """
+
     @abstractmethod
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """Learn from one batch of draws."""

@@ -14,6 +14,7 @@ from dopsd.diffusion.noise import Purpose, derive, example_keys, uniform
 from dopsd.diffusion.prompts import Prompts
 from dopsd.method.method import Method
 from dopsd.stream import Draw
+from dopsd.task import Task
 
 
 class SFT(Method):
@@ -26,6 +27,12 @@ class SFT(Method):
     def __init__(self, *, gen_length: Annotated[int, Field(ge=1)], **shared: Any):
         super().__init__(**shared)
         self.gen_length = gen_length
+
+    @staticmethod
+    def check(*, task: Task) -> None:
+        """It needs reference solutions."""
+        if task.examples("train")[0].solution is None:
+            raise ValueError(f"method=sft: needs reference solutions, which task={task.name} has not")
 
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """One optimizer step on a batch of (prompt, solution) pairs; those that do not fit are counted and left out."""

@@ -77,13 +77,8 @@ class Overlap(Probe):
         states = states[learnt[states.rollout]]
         found = {}
         for name, teacher in self.teachers.items():
-<<<<<<< HEAD
-            shown = subject.prompts(draws, teacher.message)
-            overlap = torch.full((len(draws), self.rollout.sampler.denoising_steps), torch.nan)
-=======
-            shown = subject.prompts(draws, with_solution=teacher.reads_solution)[tried.prompt]
+            shown = subject.prompts(draws, teacher.message)[tried.prompt]
             overlap = torch.full((len(tried), self.rollout.sampler.denoising_steps), torch.nan)
->>>>>>> ledger
             for start in range(0, len(states), subject.batch_size):
                 part = states[start : start + subject.batch_size]
                 view = teacher.view(part, shown[part.rollout], tried.keys[part.rollout])
