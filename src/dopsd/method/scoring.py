@@ -36,14 +36,14 @@ def evaluate(method: Method, views: Views, network: Denoiser) -> Float[Tensor, "
     return whole
 
 
-def follow(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> Float[Tensor, ""] | None:
-    """One optimizer step down the gradient of sum c log p; its norm, or None where every c is 0 and nothing was done.
+def follow(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> float:
+    """One optimizer step down the gradient of sum c log p; its norm, 0 where every c is 0 and no step was taken.
 
     Views without any c take no forward.
     """
     counted = (coefficient != 0).any(1)
     if not counted.any():
-        return None
+        return 0.0
     views, coefficient = views[counted], coefficient[counted]
     mine, is_mine = ranks.equal_share(len(views))
     views, coefficient = views[mine], coefficient[mine] * is_mine.to(coefficient.device)[:, None]
@@ -52,7 +52,7 @@ def follow(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> F
         with update:
             update.backward(*_gradient(method, views[rows], coefficient[rows]))
     norm, _ = update.step()
-    return norm
+    return float(norm)
 
 
 def _gradient(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> tuple[Tensor, Tensor]:
