@@ -23,7 +23,7 @@ class Constant(Method):
 
     def training_step(self, batch, batch_idx):
         self.rates.append(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-        update = self.update(rows=self.parts, width=self.micro_batches.tokens)
+        update = self.update(rows=self.parts, of=self.parts, width=self.micro_batches.tokens)
         for _ in update:
             with update:
                 update.backward(self.factor / self.parts * self.network.head.sum(), torch.ones(2))

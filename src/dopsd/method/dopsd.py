@@ -136,11 +136,13 @@ class DOPSD(OnPolicy):
         """
         number, (mine, is_mine) = len(states), ranks.equal_share(len(states))
         states, view, weights = states[mine], view[mine], weights[mine] * is_mine.to(self.device)
-        update = self.update(rows=len(mine), width=view.prompts.tokens.shape[1] + states.canvas.shape[1])
+        own, shown = (it.tokens.shape[1] + states.canvas.shape[1] for it in (prompts, view.prompts))
+        update = self.update(rows=len(mine), of=number, width=own, beside=shown)
         for rows in update:
             with update:
                 update.backward(*self._losses(states[rows], view[rows], prompts, weights[rows]))
         norm, totals = update.step()
+        self.budget.forward(number, shown)
         self.teacher_weights.after_update()
         loss, divergence, overlap, entropy, weight = totals.tolist()
         return {

@@ -31,6 +31,7 @@ def evaluate(method: Method, views: Views, network: Denoiser) -> Float[Tensor, "
     ):
         slices = method.micro_batches.of(len(mine), views.width)
         found = torch.cat([views[mine[rows]].log_probability(network) for rows in slices])
+    method.budget.forward(len(views), views.width)
     whole[mine[is_mine]] = found[is_mine]
     ranks.add_up(whole)
     return whole
@@ -45,9 +46,9 @@ def follow(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> F
     if not counted.any():
         return None
     views, coefficient = views[counted], coefficient[counted]
-    mine, is_mine = ranks.equal_share(len(views))
+    number, (mine, is_mine) = len(views), ranks.equal_share(len(views))
     views, coefficient = views[mine], coefficient[mine] * is_mine.to(coefficient.device)[:, None]
-    update = method.update(rows=len(mine), width=views.width)
+    update = method.update(rows=len(mine), of=number, width=views.width)
     for rows in update:
         with update:
             update.backward(*_gradient(method, views[rows], coefficient[rows]))

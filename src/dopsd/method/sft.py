@@ -48,7 +48,7 @@ class SFT(Method):
         width = prompts.tokens.shape[1] + self.gen_length
         finished = self._canvases([fitting[row][1] for row in rows])
         masked = self._masked(example_keys(self.seed, [draw.number for draw in draws], device=self.device))
-        update = self.update(rows=len(rows), width=width)
+        update = self.update(rows=len(rows), of=len(fitting), width=width)
         for part in update:
             with update:
                 update.backward(*self._loss(prompts[rows][part], finished[part], masked[part], weights[part]))

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from dopsd import ranks
 from dopsd.finite import NotFiniteError
+from dopsd.method.budget import Budget
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.model import whole
@@ -33,8 +34,11 @@ class Update:
     gradient_clip: float
     micro_batches: MicroBatches
     rows: int
+    of: int
     width: int
+    beside: int
     clock: Clock
+    budget: Budget
     on_progress: Callable[[str, int, int], None]
     _figures: list[Tensor] = field(default_factory=list)
     _is_short_of_memory: bool = False
@@ -45,7 +49,7 @@ class Update:
             self._is_short_of_memory = False
             self.optimizer.zero_grad()
             self._figures.clear()
-            slices = self.micro_batches.of(self.rows, self.width)
+            slices = self.micro_batches.of(self.rows, self._widest)
             for number, rows in enumerate(slices, start=1):
                 yield rows
                 if self._is_short_of_memory:
@@ -53,7 +57,7 @@ class Update:
                 self.on_progress("update", number, len(slices))
             else:
                 return
-            self.micro_batches.halve(self.rows, self.width, may_repeat=not self._is_sharded)
+            self.micro_batches.halve(self.rows, self._widest, may_repeat=not self._is_sharded)
             _set_random_states(random)
             gc.collect()
             torch.cuda.empty_cache()
@@ -91,7 +95,12 @@ class Update:
                 raise NotFiniteError(f"the gradient norm is {float(norm)}, the loss {float(loss)}")
             nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
             self.optimizer.step()
+        self.budget.update(self.of, self.width)
         return norm, figures
+
+    @property
+    def _widest(self) -> int:
+        return max(self.width, self.beside)
 
     @property
     def _is_sharded(self) -> bool:
