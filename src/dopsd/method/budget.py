@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import nn
 
+from dopsd.diffusion.prompts import Prompts
 from dopsd.rollout.cost import Cost
 from dopsd.setting import setting
 
@@ -19,7 +20,7 @@ class StopAt:
 
     Forwards and backwards count rows, those of all ranks and none that is only there to keep step: of denoising, of
     training (with gradients), and without gradients (the teacher, old and reference weights). Tokens are the columns
-    of all these forwards, prompts and padding included. Device seconds are the first device's in training steps.
+    of all these forwards, prompts included, padding not. Device seconds are the first device's in training steps.
     What is computed a second time to save memory, and evaluations, do not count.
     """
 
@@ -74,6 +75,19 @@ class Flop:
         return cls(forward=2 * every, backward=2 * (every + trained))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Forwards:
+    """Rows that take one forward each, those of all ranks, and their tokens without padding."""
+
+    rows: int
+    tokens: int
+
+    @classmethod
+    def of(cls, prompts: Prompts, canvas: int) -> "Forwards":
+        """A canvas of so many tokens behind each of the prompts; waits for the device."""
+        return cls(rows=len(prompts), tokens=int(prompts.attention_mask.sum()) + len(prompts) * canvas)
+
+
 class Budget:
     """What has been spent since the first training step, by the names of BUDGET; the same on all ranks."""
 
@@ -91,19 +105,17 @@ class Budget:
             flop=cost.denoising_columns * self._flop.forward,
         )
 
-    def forward(self, rows: int, width: int) -> None:
+    def forward(self, of: Forwards) -> None:
         """Forwards without gradients that train: those of a teacher, of old weights, of a reference."""
-        tokens = rows * width
-        self._add(no_gradient_forwards=rows, tokens=tokens, flop=tokens * self._flop.forward)
+        self._add(no_gradient_forwards=of.rows, tokens=of.tokens, flop=of.tokens * self._flop.forward)
 
-    def update(self, rows: int, width: int) -> None:
+    def update(self, of: Forwards) -> None:
         """An optimizer step, and the forwards and backwards of its rows."""
-        tokens = rows * width
         self._add(
-            training_forwards=rows,
-            training_backwards=rows,
-            tokens=tokens,
-            flop=tokens * (self._flop.forward + self._flop.backward),
+            training_forwards=of.rows,
+            training_backwards=of.rows,
+            tokens=of.tokens,
+            flop=of.tokens * (self._flop.forward + self._flop.backward),
             optimizer_steps=1,
         )
 

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from dopsd import ranks
 from dopsd.chat import Chat
 from dopsd.diffusion.noise import Purpose, generator_seed
-from dopsd.method.budget import Budget, Flop
+from dopsd.method.budget import Budget, Flop, Forwards
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.schedule import Schedule
@@ -78,11 +78,8 @@ class Method(L.LightningModule, ABC):
         for group in optimizer.param_groups:
             group["lr"] = optimizer.defaults["lr"] * self._schedule.factor(batch_idx, self.max_steps)
 
-    def update(self, *, rows: int, of: int, width: int, beside: int = 0) -> Update:
-        """An optimizer step that is to be taken on so many rows, each `width` tokens wide.
-
-        They are this rank's share `of` all rows; `beside` is the width of what is computed beside each of them.
-        """
+    def update(self, *, rows: int, width: int, of: Forwards) -> Update:
+        """An optimizer step on so many rows, each at most `width` tokens wide: this rank's share `of` those of all."""
         return Update(
             network=self.network,
             optimizer=cast(Optimizer, self.optimizers()),
@@ -90,9 +87,8 @@ class Method(L.LightningModule, ABC):
             gradient_clip=self._gradient_clip,
             micro_batches=self.micro_batches,
             rows=rows,
-            of=of,
             width=width,
-            beside=beside,
+            of=of,
             clock=self.clock,
             budget=self.budget,
             on_progress=self.on_progress,

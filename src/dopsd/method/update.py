@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from dopsd import ranks
 from dopsd.finite import NotFiniteError
-from dopsd.method.budget import Budget
+from dopsd.method.budget import Budget, Forwards
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.model import whole
@@ -34,9 +34,8 @@ class Update:
     gradient_clip: float
     micro_batches: MicroBatches
     rows: int
-    of: int
     width: int
-    beside: int
+    of: Forwards
     clock: Clock
     budget: Budget
     on_progress: Callable[[str, int, int], None]
@@ -49,7 +48,7 @@ class Update:
             self._is_short_of_memory = False
             self.optimizer.zero_grad()
             self._figures.clear()
-            slices = self.micro_batches.of(self.rows, self._widest)
+            slices = self.micro_batches.of(self.rows, self.width)
             for number, rows in enumerate(slices, start=1):
                 yield rows
                 if self._is_short_of_memory:
@@ -57,7 +56,7 @@ class Update:
                 self.on_progress("update", number, len(slices))
             else:
                 return
-            self.micro_batches.halve(self.rows, self._widest, may_repeat=not self._is_sharded)
+            self.micro_batches.halve(self.rows, self.width, may_repeat=not self._is_sharded)
             _set_random_states(random)
             gc.collect()
             torch.cuda.empty_cache()
@@ -95,12 +94,8 @@ class Update:
                 raise NotFiniteError(f"the gradient norm is {float(norm)}, the loss {float(loss)}")
             nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
             self.optimizer.step()
-        self.budget.update(self.of, self.width)
+        self.budget.update(self.of)
         return norm, figures
-
-    @property
-    def _widest(self) -> int:
-        return max(self.width, self.beside)
 
     @property
     def _is_sharded(self) -> bool:
