@@ -135,17 +135,15 @@ class DOPSD(OnPolicy):
 
         Every rank knows all states, whoever sampled them, and takes an equal share of them, in equally many forwards.
         """
-        number, (mine, is_mine) = len(states), ranks.equal_share(len(states))
-        length = states.canvas.shape[1]
-        taught = Forwards.of(view.prompts, length)
+        number, length, (mine, is_mine) = len(states), states.canvas.shape[1], ranks.equal_share(len(states))
         learnt, width = Forwards.of(prompts[states.rollout], length), view.prompts.tokens.shape[1] + length
+        self.budget.forward(Forwards.of(view.prompts, length))
         states, view, weights = states[mine], view[mine], weights[mine] * is_mine.to(self.device)
         update = self.update(rows=len(mine), width=width, of=learnt)
         for rows in update:
             with update:
                 update.backward(*self._losses(states[rows], view[rows], prompts, weights[rows]))
         norm, totals = update.step()
-        self.budget.forward(taught)
         self.teacher_weights.after_update()
         loss, divergence, overlap, entropy, weight = totals.tolist()
         return {
