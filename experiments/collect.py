@@ -43,15 +43,14 @@ def main(runs: Path, experiment: Path) -> None:
 def read(file: Path) -> dict:
     """One run: its summary, the speed of its median step, dev accuracy over training steps and completions."""
     summary = json.loads(file.read_text())
-    curve, completions, rates = [], 0.0, []
+    curve, rates = [], []
     with (file.parent / "metrics.csv").open() as lines:
         for row in csv.DictReader(lines):
             if row["perf/step_s"]:  # not before the first step
                 rates.append(float(row["perf/trajectories_per_s"]))
-                completions += float(row["perf/step_s"]) * rates[-1]
             if row.get("eval/accuracy"):
                 accuracy = [float(row[f"eval/{column}"]) for column in ("accuracy", "low", "high")]
-                curve.append([int(float(row["step"])), *accuracy, round(completions)])
+                curve.append([int(float(row["step"])), *accuracy, int(float(row["budget/completions"]))])
     return {**{key: summary[key] for key in KEYS}, "rate": statistics.median(rates), "dev": curve}
 
 

@@ -63,6 +63,9 @@ TRAIN = [
     ("rollout.sampler.threshold=2", "rollout.sampler.threshold=2: must be a number above 0 and of at most 1"),
     ("max_attempts=2.5", "max_attempts=2.5: must be an integer of at least 1"),
     ("early_stopping=0", "early_stopping=0: must be an integer of at least 1 or null"),
+    ("stop_at.completions=0", "stop_at.completions=0: must be a number of at least 1 or null"),
+    ("stop_at.completion=9", "stop_at.completion=9: no such key; did you mean stop_at.completions?"),
+    ("curve_over=steps", "curve_over=steps: must be one of completions, denoising_forwards, "),
     ("seed=99999999999999999999", "seed=99999999999999999999: must be an integer of at least 0 and below "),
     ("optimizer.betas=[0.9,1.5]", "optimizer.betas=[0.9, 1.5]: must be a list of "),
     ("gen_length=33", "gen_length=33: must be a multiple of block_length=8"),
@@ -234,7 +237,7 @@ def test_a_run_is_not_resumed_to_fewer_steps_than_it_has_done(
     line = "max_steps=1: the run has done 2 steps, must be at least 2"
     assert refused(capsys, "train", f"resume={finished}", "max_steps=1") == line
     assert (finished / "config.yaml").read_text() == before
-    free = "only max_steps, micro_batch_tokens, eval_batch_size, eval_batch_tokens and trainer can be given"
+    free = "only max_steps, stop_at, micro_batch_tokens, eval_batch_size, eval_batch_tokens and trainer can be given"
     line = f"rho=0.5: a resumed run keeps its settings, {free}"
     assert refused(capsys, "train", f"resume={finished}", "rho=0.5") == line
 

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from dopsd.callbacks.dev_evaluation import DevEvaluation
 from dopsd.chat import Chat
 from dopsd.job import Examiner
+from dopsd.method.budget import BUDGET
 from dopsd.task import Countdown, Verdict
 
 KEYS = {
@@ -55,7 +56,7 @@ def metrics(directory: Path) -> list[dict[str, str]]:
     """metrics.csv without what depends on the clock."""
     with (directory / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    timed = ("perf/", "time/")
+    timed = ("perf/", "time/", "budget/device_seconds")
     return [{name: value for name, value in row.items() if not name.startswith(timed)} for row in rows]
 
 
@@ -251,7 +252,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     assert metrics(directory) == metrics(finished[1])
     ours, theirs = tensors(directory), tensors(finished[1])
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    same = ("optimizer_steps", "completions", "base", "best", "final")
+    same = (*(name for name in BUDGET if name != "device_seconds"), "base", "best", "final")
     whole, resumed = (read_json(d / "summary.json") for d in (finished[1], directory))
     assert {key: whole[key] for key in same} == {key: resumed[key] for key in same}
     assert [file.name for file in tmp_path.iterdir() if file.name == "runs"] == []
@@ -284,6 +285,42 @@ def test_training_stops_early_and_says_where(
     assert [row["step"] for row in metrics(directory)] == ["0", "1", "2"]
     assert run(capsys, "train", f"resume={directory}").code == 0
     assert [row["step"] for row in metrics(directory)] == ["0", "1", "2"]
+
+
+def test_training_ends_with_the_first_step_that_has_spent_enough(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], half_accepted: None
+) -> None:
+    directory = tmp_path / "run"
+    limited = (*LONGER, model, "eval_every=5", "max_steps=9", "stop_at.completions=5", "curve_over=flop")
+    ran = run(capsys, "train", *limited, f"hydra.run.dir={directory}")
+    assert ran.code == 0, ran.err
+    assert "training ends: completions 6 of stop_at.completions" in ran.err
+    summary, rows = read_json(directory / "summary.json"), metrics(directory)
+    assert [float(row["budget/completions"]) for row in rows] == [0, 2, 4, 6]
+    assert [bool(row["eval/accuracy"]) for row in rows] == [True, False, False, True]
+    assert (summary["training_steps"], summary["final"]["training_step"], summary["stopped_early"]) == (
+        3,
+        3,
+        True,
+    )
+    with (directory / "metrics.csv").open(newline="") as file:
+        *_, last = csv.DictReader(file)
+    assert {name: float(last[f"budget/{name}"]) for name in BUDGET} == {
+        name: summary[name] for name in BUDGET
+    }
+    assert run(capsys, "train", f"resume={directory}").code == 0
+    assert metrics(directory) == rows
+    assert run(capsys, "train", f"resume={directory}", "stop_at.completions=7").code == 0
+    assert [float(row["budget/completions"]) for row in metrics(directory)] == [0, 2, 4, 6, 8]
+
+
+def test_what_a_method_never_spends_is_no_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = run(capsys, "train", "method=sft", "stop_at.completions=5", f"hydra.run.dir={tmp_path / 'run'}")
+    assert (ran.code, (tmp_path / "run").exists()) == (2, False)
+    assert ran.err.startswith(
+        "dopsd: stop_at.completions=5: this method samples nothing, it spends training_"
+    )
+    assert len(ran.err.splitlines()) == 1
 
 
 def test_approximate_rollouts_are_named_at_the_start(

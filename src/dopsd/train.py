@@ -42,7 +42,13 @@ def train(config: "DictConfig", directory: Path) -> None:
         job.log_results(loggers, summary)
         if complaint := fitted.learning.complaint:
             display.say(f"WARNING: {complaint}")
-    job.draw_curve(run, title=job.title_of(config), history=fitted.history, test=tested.accuracies)
+    job.draw_curve(
+        run,
+        title=job.title_of(config),
+        history=fitted.history,
+        test=tested.accuracies,
+        over=plan.settings.curve_over,
+    )
     notes = [complaint] if complaint else []
     job.show_table(tested.title(config.command.arms.task), *tested.table(), notes=notes, where=run.path)
 

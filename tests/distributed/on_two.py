@@ -12,6 +12,8 @@ from command_line import QUICK, Ran, read_json
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dopsd.method.budget import BUDGET
+
 ON_TWO = ("trainer.accelerator=cpu", "trainer.devices=2")
 OF_EVERY_METHOD = (
     *QUICK,
@@ -19,7 +21,7 @@ OF_EVERY_METHOD = (
     *("eval_every=2", "lr=0.01", "gradient_clip=1e6", "prompts_per_step=2"),
 )
 LONGER = (*OF_EVERY_METHOD, "learning.learn_from=accepted")
-FIGURES = ("optimizer_steps", "training_steps", "completions", "base", "best", "final")
+FIGURES = (*(name for name in BUDGET if name != "device_seconds"), "base", "best", "final")
 
 
 def command(*arguments: str, timeout_s: float = 200) -> Ran:
@@ -42,7 +44,7 @@ def rows(directory: Path) -> list[dict[str, float]]:
             {
                 name: float(value)
                 for name, value in row.items()
-                if value and not name.startswith(("perf/", "time/"))
+                if value and not name.startswith(("perf/", "time/", "budget/device_seconds"))
             }
             for row in csv.DictReader(file)
         ]

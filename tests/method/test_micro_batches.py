@@ -11,6 +11,7 @@ from small_run import DRAWS, NETWORK_SEED, Study, assert_close, dopsd, shared, t
 from torch.distributed.fsdp import FSDPModule
 
 from dopsd.memory import TooLargeError
+from dopsd.method.budget import Budget, Flop, Forwards
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.sft import SFT
@@ -101,7 +102,9 @@ def update_of(budget: int, *, rows: int, width: int, is_sharded: bool = False) -
         micro_batches=MicroBatches(budget),
         rows=rows,
         width=width,
+        of=Forwards(rows=rows, tokens=rows * width),
         clock=Clock(),
+        budget=Budget(Flop(forward=0, backward=0)),
         on_progress=lambda part, done, total: None,
     )
 

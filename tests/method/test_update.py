@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from small_run import shared, train
 
 from dopsd.finite import NotFiniteError
+from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.method.schedule import Schedule
 
@@ -23,7 +24,9 @@ class Constant(Method):
 
     def training_step(self, batch, batch_idx):
         self.rates.append(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-        update = self.update(rows=self.parts, width=self.micro_batches.tokens)
+        width = self.micro_batches.tokens
+        of = Forwards(rows=self.parts, tokens=self.parts * width)
+        update = self.update(rows=self.parts, width=width, of=of)
         for _ in update:
             with update:
                 update.backward(self.factor / self.parts * self.network.head.sum(), torch.ones(2))

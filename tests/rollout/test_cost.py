@@ -16,7 +16,7 @@ STEPS, LENGTH, BLOCKS = 12, 12, 3
 
 
 class Counting:
-    """Counts the rows and columns that a network computes."""
+    """Counts the rows and columns that a network computes, but for padding."""
 
     def __init__(self) -> None:
         self.network, self.rows, self.columns = TinyNetwork(3), 0, 0
@@ -25,7 +25,8 @@ class Counting:
         active = asked.pop("active", None)
         asked.pop("cache", None)
         self.rows += len(canvas)
-        self.columns += canvas.shape[0] * (canvas.shape[1] if active is None else active.shape[1])
+        real = torch.ones_like(canvas) if attention_mask is None else attention_mask
+        self.columns += int(real.sum()) if active is None else active.numel()
         return self.network(canvas, attention_mask, **asked)
 
 
@@ -67,9 +68,9 @@ def test_full_forwards_have_all_columns_of_every_row(options: dict[str, Any], fa
 @pytest.mark.parametrize("cache", ["prefix", "dual"])
 def test_with_a_cache_only_the_active_columns_count(cache: str) -> None:
     batch, _ = collect(range(2), max_attempts=1, early_exit=False, cache=cache)
-    prompt, rows, block = CHAT.prompts([example(0), example(1)]).tokens.shape[1], 2, LENGTH // BLOCKS
+    prompts, rows, block = CHAT.prompts([example(0), example(1)]).attention_mask, 2, LENGTH // BLOCKS
     cheap = BLOCKS * block if cache == "dual" else sum(range(block, LENGTH + 1, block))
-    columns = rows * (BLOCKS * (prompt + LENGTH) + (block - 1) * cheap)
+    columns = BLOCKS * (int(prompts.sum()) + rows * LENGTH) + rows * (block - 1) * cheap
     assert batch.cost == Cost(completions=2, denoising_forwards=rows * STEPS, denoising_columns=columns)
 
 

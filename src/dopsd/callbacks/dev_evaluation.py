@@ -64,9 +64,9 @@ class DevEvaluation(L.Callback):
         batch: Sequence,
         batch_idx: int,
     ) -> None:
-        """Dev accuracy every N training steps, and after the last one."""
+        """Dev accuracy every N training steps, and after the last one, also where an earlier callback ends training."""
         step = batch_idx + 1
-        if step % self._every == 0 or step == trainer.num_training_batches:
+        if step % self._every == 0 or step == trainer.num_training_batches or trainer.should_stop:
             self._check(trainer, pl_module, step)
             trainer.should_stop |= self._is_exhausted
 

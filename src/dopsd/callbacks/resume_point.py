@@ -29,7 +29,7 @@ class ResumePoint(L.Callback):
     ) -> None:
         """Writes the file in one move, so that a crash leaves the last one whole."""
         step = batch_idx + 1
-        if step % self._every == 0 or step == self._last:
+        if step % self._every == 0 or step == self._last or trainer.should_stop:
             trainer.save_checkpoint(self._file)
 
     def on_save_checkpoint(

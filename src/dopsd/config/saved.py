@@ -17,7 +17,7 @@ from dopsd.config.unread import READ_BY_EVERY_RUN, refuse_unread_by_run
 CONFIG = "config.yaml"
 RESUME_POINT = "resume.ckpt"
 WEIGHTS = "weights"
-FREE_ON_RESUME = ("max_steps", "micro_batch_tokens", "eval_batch_size", "eval_batch_tokens")
+FREE_ON_RESUME = ("max_steps", "stop_at", "micro_batch_tokens", "eval_batch_size", "eval_batch_tokens")
 """Numbers of a run that may change when it is resumed: its end, and what a device holds at once."""
 _NODES = ("model", "task", "method", "trainer", "evaluation_sampler")  # of every run
 
@@ -106,13 +106,15 @@ def _resumed(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
     saved = read_saved(directory, "resume")
     trusted_nodes(saved, list(map(str, saved)), trust=config.trust, subject=f"resume={directory}")
     for key in map(key_of, overrides):
-        if key in FREE_ON_RESUME:
-            if key not in saved.method and key not in READ_BY_EVERY_RUN:
+        top = key.partition(".")[0]
+        if top in FREE_ON_RESUME:
+            if top not in saved.method and top not in READ_BY_EVERY_RUN:
                 raise UserError(f"{key}: method={saved.command.arms.method} does not read it")
+            value = OmegaConf.select(config, key)
             for node in (saved, saved.method):
-                if key in node:
-                    node[key] = config[key]
-            saved.command.overrides.append(f"{key}={config[key]}")
+                if top in node:
+                    OmegaConf.update(node, key, value)
+            saved.command.overrides.append(f"{key}={value}")
     _change_hardware(saved, config, overrides)
     saved.resume = literal(str(directory))
     return saved

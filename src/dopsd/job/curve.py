@@ -1,4 +1,4 @@
-"""curve.png: dev accuracy over training steps, the test accuracies beside it, and what the training did below."""
+"""curve.png: dev accuracy over what was spent, the test accuracies beside it, and what the training did below."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -12,7 +12,7 @@ from dopsd.callbacks.dev_evaluation import DevAccuracy
 from dopsd.evaluation.interval import Interval
 from dopsd.figure import plain
 from dopsd.files import written_whole
-from dopsd.job.metrics_file import read_metrics
+from dopsd.job.metrics_file import STEP, read_metrics
 from dopsd.job.run_directory import RunDirectory
 
 _DEV, _TEST, _BELOW = "#1f5fa8", "#b3501e", "#555555"
@@ -20,9 +20,17 @@ _PANELS = (("train/loss", "loss"), ("rollout/accepted", "accepted"), ("rollout/l
 
 
 def draw_curve(
-    run: RunDirectory, *, title: str, history: Sequence[DevAccuracy], test: Mapping[str, Interval]
+    run: RunDirectory,
+    *,
+    title: str,
+    history: Sequence[DevAccuracy],
+    test: Mapping[str, Interval],
+    over: str,
 ) -> None:
-    """Dev and test accuracy above; below, what of loss, accepted share and answer length stands in metrics.csv."""
+    """Dev and test accuracy above; below, what of loss, accepted share and answer length stands in metrics.csv.
+
+    All of them over one of the names of a budget.
+    """
     if not ranks.is_first():
         return
     rows = read_metrics(run.metrics)
@@ -34,14 +42,15 @@ def draw_curve(
     above = figure.add_subplot(grid[0, 0])
     beside = figure.add_subplot(grid[0, 1], sharey=above)
     below = [figure.add_subplot(grid[i, 0], sharex=above) for i in range(1, 1 + len(panels))]
-    _draw_dev(above, history)
+    spent = {row[STEP]: row[f"budget/{over}"] for row in rows}
+    _draw_dev(above, history, spent)
     _draw_test(beside, test)
     for axes, (name, label) in zip(below, panels, strict=True):
-        _draw_metric(axes, rows, name, label)
+        _draw_metric(axes, rows, name, label, spent)
     for axes in (above, *below[:-1]) if below else ():
         axes.tick_params(labelbottom=False)
     lowest = (above, *below)[-1]
-    lowest.set_xlabel("training step")
+    lowest.set_xlabel(over.replace("_", " "))
     lowest.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     plain(above, beside, *below)
     figure.align_ylabels([above, *below])
@@ -50,17 +59,17 @@ def draw_curve(
         figure.savefig(part, dpi=150, format="png")
 
 
-def _draw_dev(axes: Axes, history: Sequence[DevAccuracy]) -> None:
-    steps = [checked.training_step for checked in history]
+def _draw_dev(axes: Axes, history: Sequence[DevAccuracy], spent: Mapping[float, float]) -> None:
+    x = [spent[checked.training_step] for checked in history]
     accuracies = [checked.accuracy for checked in history]
     low, high = [a.low for a in accuracies], [a.high for a in accuracies]
-    axes.fill_between(steps, low, high, color=_DEV, alpha=0.18, linewidth=0)
-    axes.plot(steps, [a.accuracy for a in accuracies], color=_DEV, marker="o", markersize=4)
+    axes.fill_between(x, low, high, color=_DEV, alpha=0.18, linewidth=0)
+    axes.plot(x, [a.accuracy for a in accuracies], color=_DEV, marker="o", markersize=4)
     best = max(history, key=lambda checked: (checked.accuracy.accuracy, -checked.training_step))
     for checked in {history[0].training_step: history[0], best.training_step: best}.values():
         axes.annotate(
             f"{100 * checked.accuracy.accuracy:.1f} %",
-            (checked.training_step, checked.accuracy.accuracy),
+            (spent[checked.training_step], checked.accuracy.accuracy),
             xytext=(0, 6),
             textcoords="offset points",
             ha="center",
@@ -70,7 +79,7 @@ def _draw_dev(axes: Axes, history: Sequence[DevAccuracy]) -> None:
     reported, *others = history[0].metrics
     for name in others:
         values = [checked.metrics[name].accuracy for checked in history]
-        axes.plot(steps, values, color=_BELOW, linewidth=1, label=name)
+        axes.plot(x, values, color=_BELOW, linewidth=1, label=name)
     if others:
         axes.legend(frameon=False, fontsize=9, loc="upper left")
     named = "accuracy" if reported == "correct" else reported
@@ -98,9 +107,11 @@ def _draw_test(axes: Axes, test: Mapping[str, Interval]) -> None:
     axes.tick_params(labelleft=False)
 
 
-def _draw_metric(axes: Axes, rows: Sequence[dict[str, float]], name: str, label: str) -> None:
-    points = [(row["step"], row[name]) for row in rows if name in row]
-    axes.plot([step for step, _ in points], [value for _, value in points], color=_BELOW, linewidth=1.2)
+def _draw_metric(
+    axes: Axes, rows: Sequence[dict[str, float]], name: str, label: str, spent: Mapping[float, float]
+) -> None:
+    points = [(spent[row[STEP]], row[name]) for row in rows if name in row]
+    axes.plot([x for x, _ in points], [value for _, value in points], color=_BELOW, linewidth=1.2)
     if len(points) == 1:
         axes.plot(*points[0], color=_BELOW, marker="o", markersize=4)
     axes.set_ylabel(label)

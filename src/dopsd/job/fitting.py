@@ -26,7 +26,6 @@ from dopsd.stream import TrainingStream
 class TrainingResult:
     """What training leaves besides the weights."""
 
-    optimizer_steps: int
     last_step: int
     history: Sequence[DevAccuracy]
     best_step: int
@@ -47,7 +46,8 @@ def fit(
     plan = student.plan
     settings = plan.settings
     display = examiner.display
-    measures, learning = Measures(started=started), LearningCheck(display.say)
+    measures = Measures(method.budget, plan.stop_at, started=started, say=display.say)
+    learning = LearningCheck(display.say)
     metrics_file = MetricsFile(run.metrics, seconds=lambda: measures.wall_s)
     resume_point = ResumePoint(run.resume_point, every=settings.eval_every, last=settings.max_steps)
     with display.bar("training", settings.max_steps) as advance:
@@ -66,7 +66,6 @@ def fit(
             raise student.blamed_for(error, f"training step {bar.step + 1}") from error
     student.network.to(plan.device)  # Lightning takes it back to the CPU
     return TrainingResult(
-        optimizer_steps=trainer.global_step,
         last_step=held_out.history[-1].training_step,
         history=held_out.history,
         best_step=held_out.best.training_step,

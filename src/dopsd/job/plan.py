@@ -18,6 +18,7 @@ from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
 from dopsd.job.learnable import check_learnable
+from dopsd.method.budget import BUDGET, OF_ROLLOUTS, StopAt
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.adapter import AdapterFiles
 from dopsd.model.checkpoint import (
@@ -47,6 +48,11 @@ class Settings:
     eval_limit: AtLeastOne | None
     long_prompts: Literal["refuse", "skip"]
     early_stopping: AtLeastOne | None
+    curve_over: str
+
+    def __post_init__(self) -> None:
+        if self.curve_over not in BUDGET:
+            raise ValueError(f"curve_over={self.curve_over}: must be one of {', '.join(BUDGET)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +60,7 @@ class Plan:
     """What a config says; recipes wait for what only a running job has."""
 
     settings: Settings
+    stop_at: StopAt | None
     task: Task
     evaluation_sampler: BlockSampler
     model: Recipe
@@ -70,6 +77,7 @@ class Plan:
         trainer = required(config, "trainer")
         plan = cls(
             settings=prepare_top_level(config, Settings)(),
+            stop_at=build(config, "stop_at"),
             task=build(config, "task"),
             evaluation_sampler=build(config, "evaluation_sampler"),
             model=required(config, "model"),
@@ -88,6 +96,7 @@ class Plan:
         _check_examples(plan, config)
         _check_solutions(plan)
         if "checkpoint" not in config:  # a training
+            _check_budget(plan)
             check_learnable(plan.method.arguments, config)
             plan.method.check(plan.method.target.check, task=plan.task)
         _check_checkpoint(plan.model, plan.adapter)
@@ -133,6 +142,16 @@ def _check_share(plan: Plan, config: DictConfig) -> None:
     if prompts % processes and "checkpoint" not in config:
         key = typed_key(config, "prompts_per_step")
         raise UserError(f"{key}={prompts}: must be a multiple of the {processes} processes (trainer.devices)")
+
+
+def _check_budget(plan: Plan) -> None:
+    """What is never spent never ends a training."""
+    if plan.stop_at is None or "rollout" in plan.method.arguments:
+        return
+    for name, limit in plan.stop_at.limits.items():
+        if name in OF_ROLLOUTS:
+            spent = ", ".join(it for it in BUDGET if it not in OF_ROLLOUTS)
+            raise UserError(f"stop_at.{name}={limit:g}: this method samples nothing, it spends {spent}")
 
 
 def _check_sharding(plan: Plan) -> None:

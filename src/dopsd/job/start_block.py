@@ -32,6 +32,8 @@ def start_block(student: Student, run: RunDirectory, config: DictConfig) -> Sequ
         "steps": f"{settings.max_steps} ({step})",
         "seed": str(settings.seed),
     }
+    if plan.stop_at is not None and plan.stop_at.limits:
+        rows["stops at"] = ", ".join(f"{name} {limit:,.0f}" for name, limit in plan.stop_at.limits.items())
     if run.resume_point.exists():
         rows["goes on"] = f"from {run.resume_point.name}"
     return [f"{name:<10} {value}" for name, value in rows.items()]

@@ -16,6 +16,7 @@ from dopsd.distillation.state_sample import times_counted
 from dopsd.distillation.supervision import Supervision
 from dopsd.distillation.targets import Targets
 from dopsd.distillation.teacher import Teacher, TeacherView
+from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.teacher_weights import TeacherWeights
 from dopsd.model import dropout_off
@@ -134,9 +135,11 @@ class DOPSD(OnPolicy):
 
         Every rank knows all states, whoever sampled them, and takes an equal share of them, in equally many forwards.
         """
-        number, (mine, is_mine) = len(states), ranks.equal_share(len(states))
+        number, length, (mine, is_mine) = len(states), states.canvas.shape[1], ranks.equal_share(len(states))
+        learnt, width = Forwards.of(prompts[states.rollout], length), view.prompts.tokens.shape[1] + length
+        self.budget.forward(Forwards.of(view.prompts, length))
         states, view, weights = states[mine], view[mine], weights[mine] * is_mine.to(self.device)
-        update = self.update(rows=len(mine), width=view.prompts.tokens.shape[1] + states.canvas.shape[1])
+        update = self.update(rows=len(mine), width=width, of=learnt)
         for rows in update:
             with update:
                 update.backward(*self._losses(states[rows], view[rows], prompts, weights[rows]))

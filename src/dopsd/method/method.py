@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from dopsd import ranks
 from dopsd.chat import Chat
 from dopsd.diffusion.noise import Purpose, generator_seed
+from dopsd.method.budget import Budget, Flop, Forwards
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.schedule import Schedule
@@ -44,7 +45,7 @@ class Method(L.LightningModule, ABC):
         self.network = network
         self.chat, self.task, self.seed = chat, task, seed
         self.max_steps, self.micro_batches = max_steps, MicroBatches(micro_batch_tokens)
-        self.clock = Clock()
+        self.clock, self.budget = Clock(), Budget(Flop.of(network))
         self.on_progress: Callable[[str, int, int], None] = lambda part, done, total: None
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
 
@@ -77,8 +78,8 @@ class Method(L.LightningModule, ABC):
         for group in optimizer.param_groups:
             group["lr"] = optimizer.defaults["lr"] * self._schedule.factor(batch_idx, self.max_steps)
 
-    def update(self, *, rows: int, width: int) -> Update:
-        """An optimizer step that is to be taken on so many rows, each `width` tokens wide."""
+    def update(self, *, rows: int, width: int, of: Forwards) -> Update:
+        """An optimizer step on so many rows, each at most `width` tokens wide: this rank's share `of` those of all."""
         return Update(
             network=self.network,
             optimizer=cast(Optimizer, self.optimizers()),
@@ -87,7 +88,9 @@ class Method(L.LightningModule, ABC):
             micro_batches=self.micro_batches,
             rows=rows,
             width=width,
+            of=of,
             clock=self.clock,
+            budget=self.budget,
             on_progress=self.on_progress,
         )
 

@@ -36,6 +36,7 @@ class OnPolicy(Method):
                 on_progress=lambda settled: self.on_progress("rollout", settled, size),
             )
             rollout = RolloutBatch.joined(ranks.gathered(part.to("cpu"))).to(self.device)
+        self.budget.roll_out(rollout.cost)
         self._log_rollout(rollout)
         return rollout
 

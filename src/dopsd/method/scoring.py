@@ -12,6 +12,7 @@ from dopsd import ranks
 from dopsd.diffusion.denoiser import Denoiser
 from dopsd.diffusion.views import Views
 from dopsd.memory import needing
+from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.model import dropout_off
 
@@ -31,6 +32,7 @@ def evaluate(method: Method, views: Views, network: Denoiser) -> Float[Tensor, "
     ):
         slices = method.micro_batches.of(len(mine), views.width)
         found = torch.cat([views[mine[rows]].log_probability(network) for rows in slices])
+    method.budget.forward(_forwards(views))
     whole[mine[is_mine]] = found[is_mine]
     ranks.add_up(whole)
     return whole
@@ -45,14 +47,18 @@ def follow(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> f
     if not counted.any():
         return 0.0
     views, coefficient = views[counted], coefficient[counted]
-    mine, is_mine = ranks.equal_share(len(views))
+    forwards, width, (mine, is_mine) = _forwards(views), views.width, ranks.equal_share(len(views))
     views, coefficient = views[mine], coefficient[mine] * is_mine.to(coefficient.device)[:, None]
-    update = method.update(rows=len(mine), width=views.width)
+    update = method.update(rows=len(mine), width=width, of=forwards)
     for rows in update:
         with update:
             update.backward(*_gradient(method, views[rows], coefficient[rows]))
     norm, _ = update.step()
     return float(norm)
+
+
+def _forwards(views: Views) -> Forwards:
+    return Forwards.of(views.prompts, views.canvas.shape[1])
 
 
 def _gradient(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> tuple[Tensor, Tensor]:

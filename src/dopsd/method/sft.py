@@ -12,6 +12,7 @@ from dopsd import ranks
 from dopsd.diffusion.choose import choose, columns_of
 from dopsd.diffusion.noise import Purpose, derive, example_keys, uniform
 from dopsd.diffusion.prompts import Prompts
+from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.stream import Draw
 from dopsd.task import Task
@@ -48,7 +49,7 @@ class SFT(Method):
         width = prompts.tokens.shape[1] + self.gen_length
         finished = self._canvases([fitting[row][1] for row in rows])
         masked = self._masked(example_keys(self.seed, [draw.number for draw in draws], device=self.device))
-        update = self.update(rows=len(rows), width=width)
+        update = self.update(rows=len(rows), width=width, of=Forwards.of(prompts, self.gen_length))
         for part in update:
             with update:
                 update.backward(*self._loss(prompts[rows][part], finished[part], masked[part], weights[part]))

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from dopsd import ranks
 from dopsd.finite import NotFiniteError
+from dopsd.method.budget import Budget, Forwards
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.model import whole
@@ -34,7 +35,9 @@ class Update:
     micro_batches: MicroBatches
     rows: int
     width: int
+    of: Forwards
     clock: Clock
+    budget: Budget
     on_progress: Callable[[str, int, int], None]
     _figures: list[Tensor] = field(default_factory=list)
     _is_short_of_memory: bool = False
@@ -91,6 +94,7 @@ class Update:
                 raise NotFiniteError(f"the gradient norm is {float(norm)}, the loss {float(loss)}")
             nn.utils.clip_grads_with_norm_(parameters, self.gradient_clip, norm)
             self.optimizer.step()
+        self.budget.update(self.of)
         return norm, figures
 
     @property

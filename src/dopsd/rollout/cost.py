@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from dopsd.diffusion.denoiser import Denoiser
@@ -13,8 +13,8 @@ from dopsd.diffusion.denoiser import Denoiser
 class Cost:
     """Finished completions, those refused included; rows of denoising forwards, and columns computed in them.
 
-    Tries that were given up count as far as they came. Guidance has two rows for one, padding counts, and with a
-    cache only the active columns do.
+    Tries that were given up count as far as they came. Guidance has two rows for one, padding does not count, and with
+    a cache only the active columns do.
     """
 
     completions: int = 0
@@ -33,21 +33,26 @@ class CountedDenoiser:
     """A denoiser that remembers what it was asked for."""
 
     def __init__(self, denoiser: Denoiser):
-        self._denoiser, self._rows, self._columns = denoiser, 0, 0
+        self._denoiser, self._rows = denoiser, 0
+        self._columns: int | Tensor = 0
 
     def __call__(
         self,
         sequence: Int[Tensor, "B S"],
-        *given: Any,
+        attention_mask: Bool[Tensor, "B S"] | None = None,
         active: Int[Tensor, "B Q"] | None = None,
         **asked: Any,
     ) -> Any:
         self._rows += len(sequence)
-        self._columns += (sequence if active is None else active).numel()
         if active is not None:
             asked["active"] = active
-        return self._denoiser(sequence, *given, **asked)
+            self._columns += active.numel()
+        else:  # a sum stays where the mask is until the cost is wanted
+            self._columns += sequence.numel() if attention_mask is None else attention_mask.sum()
+        return self._denoiser(sequence, attention_mask, **asked)
 
     def cost(self, completions: int) -> Cost:
         """That of so many completions: all that was computed until now."""
-        return Cost(completions=completions, denoising_forwards=self._rows, denoising_columns=self._columns)
+        return Cost(
+            completions=completions, denoising_forwards=self._rows, denoising_columns=int(self._columns)
+        )
