@@ -5,11 +5,18 @@ from pathlib import Path
 import pytest
 from command_line import QUICK, read_json, run
 from hydra import compose, initialize_config_dir
+from naming import groups_of, methods_with
 from omegaconf import OmegaConf
 
 from dopsd.entry.composing import CONF, arms
 
 PUZZLES = ("task.max_number=4", "task.dev=2", "task.test=2")
+POLICY = {f"method={method}" for method in ("diffu_grpo", "wd1", "spg", "espo")}
+GROUPS = (
+    "model=tiny",
+    "debug=fast_dev_run",
+    "eval_limit=2",
+)  # of the embedded model: right and wrong answers
 SFT = ("gen_length=48", "block_length=48", "denoising_steps=1")  # a canvas that holds a solution
 NOT_HERE = {
     "model": {"llada_8b", "llada_1_5"},  # weights
@@ -23,10 +30,10 @@ def found() -> list[str]:
     """`group=arm` for every arm of every group of training that a plain run has not."""
     with initialize_config_dir(CONF, version_base="1.3"):
         usual = compose("train", return_hydra_config=True).hydra.runtime.choices
-    groups = [group for group in usual if not group.startswith("hydra") and "/" not in group]
+    groups = [group for group in groups_of("dopsd") if "/" not in group]
     return [
         f"{group}={arm}"
-        for group in groups
+        for group in sorted(groups)
         for arm in arms(group)
         if arm != usual[group] and arm not in NOT_HERE.get(group, ())
     ]
@@ -36,7 +43,10 @@ def test_no_group_is_forgotten() -> None:
     groups = {folder.name for folder in Path(CONF).iterdir() if folder.is_dir()}
     with_choices = {choice.partition("=")[0] for choice in found()} | NOT_HERE.keys()
     of_one_arm = {group for group in groups if len(arms(group)) == 1}
-    assert groups - with_choices - of_one_arm == {"probe", "likelihood"}  # no method reads a likelihood yet
+    of_some_methods = {
+        group for group in groups if "dopsd" not in methods_with(group)
+    }  # tests/method has their arms
+    assert groups - with_choices - of_one_arm - of_some_methods == {"probe"}
     assert all(known in found() for known in ("teacher=ar_prefix", "experiment=embedded_base"))
 
 
@@ -53,11 +63,12 @@ def test_fast_run(
     more = () if choice.startswith(("task=", "experiment=")) else PUZZLES
     more += SFT if choice == "method=sft" or choice.startswith("experiment=") else ()
     where = f"hydra.run.dir={tmp_path / 'run'}"
-    ran = run(capsys, "train", *QUICK, model, "model.init=random", choice, *more, where)
+    small = GROUPS if choice in POLICY else (*QUICK, model, "model.init=random", *more)
+    ran = run(capsys, "train", *small, choice, where)
     assert ran.code == 0, ran.err
     assert OmegaConf.load(tmp_path / "run" / "config.yaml").command.overrides.count(choice) == 1
     summary = read_json(tmp_path / "run" / "summary.json")
-    assert summary["optimizer_steps"] == 1
+    assert summary["optimizer_steps"] == (2 if choice in POLICY else 1)
     assert summary["final"]["n"] == 2
 
 

@@ -136,8 +136,8 @@ def test_what_is_read_is_not(typed: str) -> None:
         ("method=sft rho=0.9", "rho=0.9: method=sft has no rho; method=dopsd has"),
         ("method=sft +rho=0.9", "+rho=0.9: method=sft has no rho; method=dopsd has"),
         (
-            "experiment=embedded_base rollout.keep=best",
-            "rollout.keep=best: method=sft has no rollout; method=dopsd has",
+            "experiment=embedded_base learning.learn_from=all",
+            "learning.learn_from=all: method=sft has no learning; method=dopsd has",
         ),
         ("method=sft foo=1", "foo=1: no such key; --help lists what there is"),
         ("--multirun method=dopsd,sft rho=0.1", "rho=0.1: method=sft has no rho; method=dopsd has"),

@@ -37,7 +37,9 @@ def naive_loss(method, draws, teacher_network, *, part: tuple[int, int] = (0, 1)
                     total = torch.stack(positions).sum()
                     of_states.append(total / len(positions) if learning.over_positions == "mean" else total)
         if of_states:
-            of_trajectories.append(torch.stack(of_states).mean())
+            total = torch.stack(of_states).sum()
+            steps = method.rollout.sampler.denoising_steps / part[1]
+            of_trajectories.append(total / (len(of_states) if learning.over_states == "visited" else steps))
     divided_by = len(of_trajectories) if learning.average_over == "learned" else len(draws)
     return sum(of_trajectories, torch.zeros(())) / max(divided_by, 1)
 

@@ -34,6 +34,7 @@ ARMS = {
     "all rollouts": {"learning": Learning(learn_from="all")},
     "average over rollouts": {"learning": Learning(average_over="rollouts")},
     "sum over positions": {"learning": Learning(over_positions="sum")},
+    "mean over visited states": {"learning": Learning(over_states="visited")},
     "without the last block": {"learning": Learning(train_last_block=False)},
 }
 

@@ -34,6 +34,7 @@ class Purpose(IntEnum):
     LIKELIHOOD_MASK = 24
     LIKELIHOOD_OFFSET = 25
     LIKELIHOOD_BLOCK = 26
+    INNER_UPDATE = 30
     PAIR = 40
     REGION = 50
     REGION_RATIO = 51

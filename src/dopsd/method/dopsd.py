@@ -36,7 +36,7 @@ class Learning:
     learn_from: Literal["accepted", "all"] = "accepted"
     average_over: Literal["learned", "rollouts"] = "learned"
     over_positions: Literal["mean", "sum"] = "mean"
-    over_states: Literal["visited", "steps"] = "visited"
+    over_states: Literal["visited", "steps"] = "steps"
     updates_per_rollout: Annotated[int, Field(ge=1)] = 1
     states_per_trajectory: Annotated[int, Field(ge=1)] | None = None
     train_last_block: bool = True

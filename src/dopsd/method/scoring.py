@@ -38,14 +38,14 @@ def evaluate(method: Method, views: Views, network: Denoiser) -> Float[Tensor, "
     return whole
 
 
-def follow(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> Float[Tensor, ""] | None:
-    """One optimizer step down the gradient of sum c log p; its norm, or None where every c is 0 and nothing was done.
+def follow(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> float:
+    """One optimizer step down the gradient of sum c log p; its norm, 0 where every c is 0 and no step was taken.
 
     Views without any c take no forward.
     """
     counted = (coefficient != 0).any(1)
     if not counted.any():
-        return None
+        return 0.0
     views, coefficient = views[counted], coefficient[counted]
     forwards, width, (mine, is_mine) = _forwards(views), views.width, ranks.equal_share(len(views))
     views, coefficient = views[mine], coefficient[mine] * is_mine.to(coefficient.device)[:, None]
@@ -54,7 +54,7 @@ def follow(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> F
         with update:
             update.backward(*_gradient(method, views[rows], coefficient[rows]))
     norm, _ = update.step()
-    return norm
+    return float(norm)
 
 
 def _forwards(views: Views) -> Forwards:

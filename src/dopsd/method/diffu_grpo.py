@@ -1,0 +1,122 @@
+"""Policy gradients from groups of completions: diffu-GRPO (d1, arXiv 2504.12216) and its followers."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Annotated, Any
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from dopsd.diffusion.counted import counted
+from dopsd.diffusion.noise import Purpose, derive
+from dopsd.diffusion.prompts import Prompts
+from dopsd.likelihood.likelihood import Likelihood
+from dopsd.method.on_policy import OnPolicy
+from dopsd.method.scoring import evaluate, follow
+from dopsd.method.teacher_weights import TeacherWeights
+from dopsd.policy.advantage import Advantage
+from dopsd.policy.surrogate import Surrogate, Valuation
+from dopsd.rollout import Rollout, RolloutBatch
+from dopsd.rollout.reward import Reward
+from dopsd.stream import Draw
+from dopsd.task import Task
+
+
+class DiffuGRPO(OnPolicy):
+    """The student answers each prompt G times; what was better than its group becomes more likely.
+
+    {y_1 .. y_G} sampled by the student, rewards r_g, advantages A_g = r_g - the group's baseline;
+    v(y_g) = sum over views of weight * log p(tokens | view), of each token or of the whole (the likelihood);
+    loss = surrogate(v, v_old, v_ref, A), by default the clipped ratio exp(v - v_old) with beta KL to the reference;
+    `inner_updates` optimizer steps on a group, each with masks of its own, the same for v, v_old and v_ref.
+
+    wd1, SPG and ESPO are this with another surrogate and likelihood. A group whose rewards are all equal says nothing:
+    it takes no forward unless the surrogate reads it, and stays in the denominator. A batch of such groups is no step.
+    """
+
+    def __init__(
+        self,
+        *,
+        reward: Reward,
+        advantage: Advantage,
+        likelihood: Likelihood,
+        surrogate: Surrogate,
+        reference: TeacherWeights,
+        inner_updates: Annotated[int, Field(ge=1)],
+        **shared: Any,
+    ):
+        super().__init__(**shared)
+        self.reward, self.advantage = reward, advantage
+        self.likelihood, self.surrogate = likelihood, surrogate
+        self.inner_updates = inner_updates
+        self.reference = reference.attach(self.network)
+
+    @staticmethod
+    def check(
+        *, task: Task, rollout: Rollout, reward: Reward, likelihood: Likelihood, surrogate: Surrogate
+    ) -> None:
+        """Raises ValueError where there is no group, or where the parts do not fit together or the task."""
+        if rollout.keep != "all" or rollout.max_attempts < 2:
+            raise ValueError(f"rollout.max_attempts={rollout.max_attempts}: a group must have at least 2")
+        if surrogate.needs_tokens and not likelihood.per_token:
+            arm = type(likelihood).__name__
+            raise ValueError(
+                f"ratio=token: {arm} has one value for a whole answer, which needs ratio=sequence"
+            )
+        reward.check(task)
+
+    def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
+        """One rollout of the batch's prompts, then the optimizer steps on its groups."""
+        prompts = self.chat.prompts(draw.example for draw in batch).to(self.device)
+        group = self.roll_out(batch, prompts)
+        rewards = self.reward.of(group)
+        advantage, has_signal = self.advantage.of(rewards.view(len(batch), -1))
+        self.log_step({"reward/mean": rewards.mean(), "reward/groups_with_signal": has_signal.float().mean()})
+        if has_signal.any():
+            learnt = (has_signal[group.prompt] | self.surrogate.learns_without_advantage).nonzero()[:, 0]
+            updates = list(self._updates(group, prompts[group.prompt], learnt, advantage.flatten()))
+            means = {key: sum(each[key] for each in updates) / len(updates) for key in updates[0]}
+            self.log_step({**means, "train/examples": float(has_signal.sum())})
+
+    def _updates(
+        self, group: RolloutBatch, prompts: Prompts, learnt: Int[Tensor, "N"], advantage: Float[Tensor, "B"]
+    ) -> Iterator[dict[str, float]]:
+        """The optimizer steps on some completions of the groups; gives what to log of each."""
+        surrogate, scored = self.surrogate, counted(group.trajectory, self.chat.special.end_ids)
+        trajectory, keys = group.trajectory[learnt], derive(group.keys[learnt], Purpose.INNER_UPDATE)
+        views = [
+            self.likelihood.views(
+                trajectory,
+                scored[learnt],
+                prompts[learnt],
+                derive(keys, number),
+                mask_id=self.chat.special.mask_id,
+            )
+            for number in range(self.inner_updates)
+        ]
+        old = [evaluate(self, each, self.network) for each in views[: None if surrogate.reads_old else 1]]
+        with self.reference.network() as network:
+            reference = [evaluate(self, each, network) for each in views if surrogate.reads_reference]
+        known = partial(
+            Valuation,
+            advantage=advantage[learnt],
+            counted=scored[learnt],
+            completions=len(group),
+            tokens=int(scored.sum()),
+        )
+        for number, each in enumerate(views):
+            value = partial(self.likelihood.combine, each, rows=len(learnt), positive=advantage[learnt] > 0)
+            log_p = (evaluate(self, each, self.network) if number else old[0].clone()).requires_grad_()
+            loss, figures = surrogate.loss(
+                known(
+                    value=value(log_p),
+                    old=value(old[number]) if surrogate.reads_old else None,
+                    reference=value(reference[number]) if surrogate.reads_reference else None,
+                )
+            )
+            [coefficient] = torch.autograd.grad(loss, log_p)
+            norm = follow(self, each, coefficient)
+            figures |= {"train/loss": loss.detach(), "train/gradient_norm": norm}
+            yield {name: float(figure) for name, figure in figures.items()}
