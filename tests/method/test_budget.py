@@ -95,7 +95,7 @@ def test_of_a_likelihood_it_is_all_views_and_then_those_that_are_followed() -> N
     )
     scoring.evaluate(method, views, network)
     coefficient = torch.ones(5, 8) * torch.tensor([1.0, 0, -1, 0, 2])[:, None]
-    assert scoring.follow(method, views, torch.zeros(5, 8)) is None
+    assert scoring.follow(method, views, torch.zeros(5, 8)) == 0
     scoring.follow(method, views, coefficient)
     spent = method.budget.spent
     assert (spent["no_gradient_forwards"], spent["training_forwards"], spent["optimizer_steps"]) == (5, 3, 1)

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.views import Views
 from dopsd.rollout.cost import Cost
 from dopsd.setting import setting
 
@@ -86,6 +87,11 @@ class Forwards:
     def of(cls, prompts: Prompts, canvas: int) -> "Forwards":
         """A canvas of so many tokens behind each of the prompts; waits for the device."""
         return cls(rows=len(prompts), tokens=int(prompts.attention_mask.sum()) + len(prompts) * canvas)
+
+    @classmethod
+    def of_views(cls, views: Views) -> "Forwards":
+        """Those of views, all of them, before the ranks take their shares."""
+        return cls.of(views.prompts, views.canvas.shape[1])
 
 
 class Budget:

@@ -32,7 +32,7 @@ def evaluate(method: Method, views: Views, network: Denoiser) -> Float[Tensor, "
     ):
         slices = method.micro_batches.of(len(mine), views.width)
         found = torch.cat([views[mine[rows]].log_probability(network) for rows in slices])
-    method.budget.forward(_forwards(views))
+    method.budget.forward(Forwards.of_views(views))
     whole[mine[is_mine]] = found[is_mine]
     ranks.add_up(whole)
     return whole
@@ -47,7 +47,7 @@ def follow(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> f
     if not counted.any():
         return 0.0
     views, coefficient = views[counted], coefficient[counted]
-    forwards, width, (mine, is_mine) = _forwards(views), views.width, ranks.equal_share(len(views))
+    forwards, width, (mine, is_mine) = Forwards.of_views(views), views.width, ranks.equal_share(len(views))
     views, coefficient = views[mine], coefficient[mine] * is_mine.to(coefficient.device)[:, None]
     update = method.update(rows=len(mine), width=width, of=forwards)
     for rows in update:
@@ -55,10 +55,6 @@ def follow(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> f
             update.backward(*_gradient(method, views[rows], coefficient[rows]))
     norm, _ = update.step()
     return float(norm)
-
-
-def _forwards(views: Views) -> Forwards:
-    return Forwards.of(views.prompts, views.canvas.shape[1])
 
 
 def _gradient(method: Method, views: Views, coefficient: Float[Tensor, "N K"]) -> tuple[Tensor, Tensor]:
