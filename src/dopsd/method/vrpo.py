@@ -43,7 +43,10 @@ class VRPO(OnPolicy):
         log_score_variance: bool,
         **shared: Any,
     ):
-        super().__init__(rollout=cast(Rollout, rollout), **shared)  # None with pairs that need none
+        if rollout is None:  # pairs that need none
+            super(OnPolicy, self).__init__(**shared)
+        else:
+            super().__init__(rollout=rollout, **shared)
         self.pairs, self.likelihood = pairs, likelihood
         self.beta, self.sft_weight, self.log_score_variance = beta, sft_weight, log_score_variance
         self.reference = FixedWeights().attach(self.network)
