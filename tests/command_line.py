@@ -9,8 +9,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 from dopsd import evaluate, probe, train
+from dopsd.entry.composing import CONF, arms
 from dopsd.model.checkpoint import TINY_DIRECTORY
 
 ENTRIES = {"train": train.main, "evaluate": evaluate.main, "probe": probe.main}
@@ -49,6 +51,17 @@ def small_model(directory: Path) -> str:
     config = json.loads((TINY_DIRECTORY / "config.json").read_text()) | SMALL
     (directory / "config.json").write_text(json.dumps(config))
     return f"model.path={directory}"
+
+
+def with_its_method(group: str) -> list[str]:
+    """The override that names a method which has the group, where the usual one has not."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        methods = [[], *([f"method={method}"] for method in arms("method"))]
+        return next(
+            it
+            for it in methods
+            if group in compose("train", it, return_hydra_config=True).hydra.runtime.choices
+        )
 
 
 def read_json(file: Path) -> dict[str, Any]:

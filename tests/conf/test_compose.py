@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from command_line import run, small_model
+from command_line import run, small_model, with_its_method
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
@@ -15,7 +15,7 @@ from dopsd.entry.composing import CONF, arms
 from dopsd.job.plan import Plan
 
 FILES = sorted(file.relative_to(CONF).with_suffix("") for file in Path(CONF).rglob("*.yaml"))
-NOT_COMPOSED = ("hydra", "likelihood", "reward")  # what no method reads yet
+NOT_COMPOSED = ("hydra", "reward")  # what no method reads yet
 ARMS = [
     (str(file.parent), file.stem)
     for file in FILES
@@ -24,6 +24,7 @@ ARMS = [
 BUILT = {
     "trainer": {"cpu"},
     "task": {"countdown", "sudoku", "embedded_mixture"},
+    "pairs": {"rollouts", "solution_vs_refused"},
 }  # others need hardware or data
 ENTRY = {"probe": "probe"}  # of the groups that training does not have
 GIVEN_LATER = {"network", "chat", "task", "model", "device", "save_dir", "run_name", "group", "tags"}
@@ -40,17 +41,18 @@ def composed(*overrides: str, entry: str = "train") -> DictConfig:
 def choosing(group: str, arm: str) -> list[str]:
     """What is typed for an arm; one of `a/b` goes along with an arm of a and one of b."""
     if "/" not in group:
-        return [f"{group}={arm}"]
+        return [f"{group}={arm}", *([] if group in ENTRY else with_its_method(group))]
     one, other = group.split("/")
     first = next(it for it in arms(one) if arm.startswith(f"{it}_"))
-    return [f"{one}={first}", f"{other}={arm.removeprefix(f'{first}_')}"]
+    return [f"{one}={first}", f"{other}={arm.removeprefix(f'{first}_')}", *with_its_method(other)]
 
 
 def test_every_file_is_an_entry_an_arm_or_hydras_own() -> None:
     entries = {str(file) for file in FILES if file.parent == Path()}
     assert entries == {"train", "evaluate", "probe", "grade"}
     found = {group for group, _ in ARMS}
-    assert found <= {*composed(entry="probe").command.arms, *composed("parity=code").command.arms}
+    of_vrpo = composed("method=vrpo", "debug=fast_dev_run").command.arms
+    assert found <= {*composed(entry="probe").command.arms, *composed("parity=code").command.arms, *of_vrpo}
 
 
 @pytest.mark.parametrize(("group", "arm"), ARMS)
@@ -130,7 +132,7 @@ def test_lengths_follow_the_task_and_then_the_model() -> None:
 def test_help_names_every_group_and_every_number(entry: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, entry, "--help").out
     config = composed(entry=entry)
-    groups = {group for group, _ in ARMS if ENTRY.get(group, entry) == entry and "/" not in group}
+    groups = {group for group, _ in ARMS if group in config.command.arms and "/" not in group}
     assert {group for group in groups if f"\n{group}: " not in text} == set()
     files = [entry, "method/dopsd", "rollout/default"] if entry == "train" else [entry]
     own = [str(key) for file in files for key in OmegaConf.load(Path(CONF) / f"{file}.yaml")]

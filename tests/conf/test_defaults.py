@@ -5,6 +5,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
+from command_line import with_its_method
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -30,10 +31,12 @@ def given() -> dict[str, list[Any]]:
     groups = [
         folder.name for folder in Path(CONF).iterdir() if folder.is_dir() and folder.name not in OVERLAYS
     ]
+    its_method = {group: with_its_method(group) for group in groups if group not in ("probe", "reward")}
     with initialize_config_dir(CONF, version_base="1.3"):
-        for group in groups:
+        for group in its_method.keys() | {"probe"}:
             for arm in arms(group):
-                config = compose("probe" if group == "probe" else "train", [f"{group}={arm}"])
+                entry, more = ("probe", []) if group == "probe" else ("train", its_method[group])
+                config = compose(entry, [f"{group}={arm}", *more])
                 for node in nodes(OmegaConf.to_container(config, resolve=True)):
                     for name, parameter in parameters_of(locate(node["_target_"], group)).items():
                         if (

@@ -15,29 +15,38 @@ NOT_HERE = {
     "model": {"llada_8b", "llada_1_5"},  # weights
     "trainer": {"gpu", "ddp", "fsdp"},  # devices; two processes are tested elsewhere
     "task": {"gsm8k", "gsm_symbolic", "math500"},  # data
+    "pairs": {"files"},  # a file: tested in method/test_pair_file.py
+    "likelihood": {
+        "trajectory"
+    },  # which method=vrpo reads with rollouts alone, of which a random model accepts none
     "debug": {"fast_dev_run"},  # every run here is one
 }
 
 
 def found() -> list[str]:
-    """`group=arm` for every arm of every group of training that a plain run has not."""
+    """`group=arm` for every arm that a plain run has not, with a method that has the group where the usual has not."""
+    usual: dict[str, str] = {}
+    choices: list[str] = []
     with initialize_config_dir(CONF, version_base="1.3"):
-        usual = compose("train", return_hydra_config=True).hydra.runtime.choices
-    groups = [group for group in usual if not group.startswith("hydra") and "/" not in group]
-    return [
-        f"{group}={arm}"
-        for group in groups
-        for arm in arms(group)
-        if arm != usual[group] and arm not in NOT_HERE.get(group, ())
-    ]
+        for typed in ("", *(f"method={method}" for method in arms("method"))):
+            has = compose("train", typed.split(), return_hydra_config=True).hydra.runtime.choices
+            new = [it for it in has if not it.startswith("hydra") and "/" not in it and it not in usual]
+            usual |= {group: has[group] for group in new}
+            choices += [
+                f"{typed} {group}={arm}".strip()
+                for group in new
+                for arm in arms(group)
+                if arm != usual[group] and arm not in NOT_HERE.get(group, ())
+            ]
+    return choices
 
 
 def test_no_group_is_forgotten() -> None:
     groups = {folder.name for folder in Path(CONF).iterdir() if folder.is_dir()}
-    with_choices = {choice.partition("=")[0] for choice in found()} | NOT_HERE.keys()
+    with_choices = {choice.split()[-1].partition("=")[0] for choice in found()} | NOT_HERE.keys()
     of_one_arm = {group for group in groups if len(arms(group)) == 1}
-    assert groups - with_choices - of_one_arm == {"probe", "likelihood"}  # no method reads a likelihood yet
-    assert all(known in found() for known in ("teacher=ar_prefix", "experiment=embedded_base"))
+    assert groups - with_choices - of_one_arm == {"probe", "reward"}  # no method reads a reward yet
+    assert all(known in found() for known in ("teacher=ar_prefix", "experiment=embedded_base", "method=vrpo"))
 
 
 @pytest.mark.parametrize("choice", ["rho=0.25", *found()])
@@ -51,11 +60,11 @@ def test_fast_run(
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     more = () if choice.startswith(("task=", "experiment=")) else PUZZLES
-    more += SFT if choice == "method=sft" or choice.startswith("experiment=") else ()
+    more += SFT if choice.startswith(("method=sft", "method=vrpo", "experiment=")) else ()
     where = f"hydra.run.dir={tmp_path / 'run'}"
-    ran = run(capsys, "train", *QUICK, model, "model.init=random", choice, *more, where)
+    ran = run(capsys, "train", *QUICK, model, "model.init=random", *choice.split(), *more, where)
     assert ran.code == 0, ran.err
-    assert OmegaConf.load(tmp_path / "run" / "config.yaml").command.overrides.count(choice) == 1
+    assert set(choice.split()) <= set(OmegaConf.load(tmp_path / "run" / "config.yaml").command.overrides)
     summary = read_json(tmp_path / "run" / "summary.json")
     assert summary["optimizer_steps"] == 1
     assert summary["final"]["n"] == 2
