@@ -91,7 +91,7 @@ TRAIN = [
         "method=vrpo temperature=0",
         "temperature=0: all 8 tries of a prompt would be the same; needs group_size=1",
     ),
-    ("method=vrpo pairs=files", "pairs.path=null: must be a path"),
+    ("method=vrpo pairs=files", "pairs.path=null: must be a text"),
     (
         "method=vrpo pairs=files pairs.path=no.jsonl",
         "pairs.path=no.jsonl: no.jsonl: cannot be read (No such file",

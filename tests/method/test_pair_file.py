@@ -21,7 +21,7 @@ GOOD = {"id": "judge-1", "chosen": "abc", "rejected": "b"}
 def pairs_in(file: Path, *rows: object) -> FilePairs:
     """The source for a file of these rows."""
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    return FilePairs(path=file, gen_length=12, block_length=4)
+    return FilePairs(path=str(file), gen_length=12, block_length=4)
 
 
 def test_a_pair_is_a_text_against_another_one(tmp_path: Path) -> None:

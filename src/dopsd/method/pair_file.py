@@ -26,7 +26,7 @@ AtLeastOne = Annotated[int, Field(ge=1)]
 class FilePairs(PairSource):
     """Rows with the id of a training example and two texts, `chosen` and `rejected`; one row of several is drawn."""
 
-    path: Path
+    path: str
     gen_length: AtLeastOne
     block_length: AtLeastOne
     writer = None
@@ -37,7 +37,7 @@ class FilePairs(PairSource):
         """All pairs by the id of their example; raises ValueError for what cannot be read or used."""
         found: dict[str, list[tuple[str, str]]] = {}
         try:
-            for row in read_rows(self.path.expanduser()):
+            for row in read_rows(Path(self.path).expanduser()):
                 example, pair = _read(row)
                 found.setdefault(example, []).append(pair)
         except ValueError as error:
@@ -82,7 +82,7 @@ class FilePairs(PairSource):
         return there[int(chance * len(there))]
 
     def _refuse(self, message: str) -> NoReturn:
-        raise ValueError(f"pairs.path={str(self.path)!r}: {message}")
+        raise ValueError(f"pairs.path={self.path!r}: {message}")
 
 
 def _read(row: Record) -> tuple[str, tuple[str, str]]:
