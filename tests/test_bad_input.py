@@ -87,6 +87,26 @@ TRAIN = [
     ("-m seed=range(1,1)", "--multirun: there is nothing in seed=range(1,1)"),
     ("-m rho=0.1,1.5", "rho=1.5: must be a number from 0 to 1"),
     ("-m clip=none,0.05", "clip=none,0.05: must be one of none, nonnegative, pointwise, token"),
+    # pairs
+    ("method=vrpo group_size=1", "group_size=1: must be at least 2 with pairs.compare=accepted"),
+    ("method=vrpo parity.keep=first", "parity.keep=first: must be all with method=vrpo, which learns from "),
+    (
+        "method=vrpo temperature=0",
+        "temperature=0: all 8 tries of a prompt would be the same; needs group_size=1",
+    ),
+    ("method=vrpo pairs=files", "pairs.path=null: must be a text"),
+    (
+        "method=vrpo pairs=files pairs.path=no.jsonl",
+        "pairs.path=no.jsonl: no.jsonl: cannot be read (No such file",
+    ),
+    (
+        "method=vrpo pairs=solution_vs_refused likelihood=trajectory",
+        "likelihood=trajectory: needs answers that were all sampled here (pairs=rollouts)",
+    ),
+    (
+        "method=vrpo likelihood=mean_field log_score_variance=true",
+        "log_score_variance=true: needs likelihood=elbo with likelihood.samples of at least 2",
+    ),
     # hardware
     (
         "trainer=gpu trainer.devices=64",
@@ -315,6 +335,8 @@ def test_a_teacher_that_reads_solutions_needs_them(
     small = (model, "model.init=random", "task.max_number=4", "task.dev=4", "task.test=3")
     needs = "needs reference solutions, which task=countdown has not"
     assert refused(capsys, "train", *small, "teacher=ar_prefix") == f"teacher=ar_prefix: {needs}"
+    line = refused(capsys, "train", *small, "method=vrpo", "pairs=solution_vs_refused")
+    assert line == f"pairs.compare=solution: {needs}"
     assert refused(capsys, "probe", *small, "probe=overlap").startswith(f"probe.ar_prefix: {needs}")
 
 

@@ -33,6 +33,8 @@ class Watched:
         (LEARNT | {"train/gradient_norm": 3e-7}, "every gradient was 0"),
         (LEARNT | {"train/gradient_norm": float("nan")}, "no gradient was finite"),
         ({"sft/too_long": 4.0}, "no reference solution fits"),
+        ({"pairs/too_long": 4.0, "pairs/without": 4.0}, "no reference solution fits"),
+        ({"rollout/accepted": 0.5, "pairs/without": 4.0}, "no prompt had a better and a worse answer"),
     ],
 )
 def test_the_cause_is_named_once_after_three_steps(values: dict[str, float], cause: str) -> None:

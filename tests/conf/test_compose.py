@@ -27,6 +27,7 @@ ARMS = [
 BUILT = {
     "trainer": {"cpu"},
     "task": {"countdown", "sudoku", "embedded_mixture"},
+    "pairs": {"rollouts", "solution_vs_refused"},
 }  # others need hardware or data
 ENTRY = {"probe": "probe"}  # of the groups that training does not have
 GIVEN_LATER = {"network", "chat", "task", "model", "device", "save_dir", "run_name", "group", "tags"}

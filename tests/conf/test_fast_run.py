@@ -22,6 +22,7 @@ NOT_HERE = {
     "model": {"llada_8b", "llada_1_5"},  # weights
     "trainer": {"gpu", "ddp", "fsdp"},  # devices; two processes are tested elsewhere
     "task": {"gsm8k", "gsm_symbolic", "math500"},  # data
+    "pairs": {"files"},  # a file: tested in tests/method/test_pair_file.py
     "debug": {"fast_dev_run"},  # every run here is one
 }
 
@@ -61,7 +62,7 @@ def test_fast_run(
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     more = () if choice.startswith(("task=", "experiment=")) else PUZZLES
-    more += SFT if choice == "method=sft" or choice.startswith("experiment=") else ()
+    more += SFT if choice.startswith(("method=sft", "method=vrpo", "experiment=")) else ()
     where = f"hydra.run.dir={tmp_path / 'run'}"
     small = GROUPS if choice in POLICY else (*QUICK, model, "model.init=random", *more)
     ran = run(capsys, "train", *small, choice, where)

@@ -21,6 +21,7 @@ class LearningCounts:
     examples: int = 0
     accepted: int = 0
     too_long: int = 0
+    without_pair: int = 0
     losses: int = 0
     finite_gradients: int = 0
 
@@ -39,6 +40,11 @@ class LearningCounts:
             return "no gradient was finite (try a lower lr, or model.dtype=float32)"
         if self.too_long:
             return "no reference solution fits into the canvas (try a higher gen_length)"
+        if self.without_pair:
+            return (
+                "no prompt had a better and a worse answer (try a higher group_size, another temperature, "
+                "pairs.compare=score, or pairs=solution_vs_refused)"
+            )
         if self.accepted:
             return "the teacher left nothing of the accepted answers to learn (try a lower rho)"
         return (
@@ -61,7 +67,8 @@ class LearningCheck(L.Callback):
         gradient = values.get("train/gradient_norm", float("nan"))
         counts.steps += 1
         counts.accepted += round(values.get("rollout/accepted", 0.0) * len(batch))
-        counts.too_long += round(values.get("sft/too_long", 0.0))
+        counts.too_long += round(values.get("sft/too_long", 0.0) + values.get("pairs/too_long", 0.0))
+        counts.without_pair += round(values.get("pairs/without", 0.0))
         counts.losses += "train/loss" in values
         counts.finite_gradients += isfinite(gradient)
         if isfinite(gradient) and gradient > _ROUNDING:

@@ -1,8 +1,9 @@
 """Pairs of a better and a worse answer to the same prompt, for preference optimisation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -21,6 +22,10 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.chosen)
+
+    def to(self, device: torch.device) -> "Pairs":
+        """The same pairs on another device."""
+        return replace(self, chosen=self.chosen.to(device), refused=self.refused.to(device))
 
 
 @setting
