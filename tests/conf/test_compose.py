@@ -24,7 +24,9 @@ ARMS = [
 BUILT = {
     "trainer": {"cpu"},
     "task": {"countdown", "sudoku", "embedded_mixture"},
+    "source": {"solutions", "accepted_rollouts"},
 }  # others need hardware or data
+BROUGHT_BY = {"source": ["method=sft"]}  # of the groups that method=dopsd does not bring
 ENTRY = {"probe": "probe"}  # of the groups that training does not have
 GIVEN_LATER = {"network", "chat", "task", "model", "device", "save_dir", "run_name", "group", "tags"}
 
@@ -38,9 +40,9 @@ def composed(*overrides: str, entry: str = "train") -> DictConfig:
 
 
 def choosing(group: str, arm: str) -> list[str]:
-    """What is typed for an arm; one of `a/b` goes along with an arm of a and one of b."""
+    """What is typed for an arm, with the method that brings the group; `a/b` goes along with arms of a and of b."""
     if "/" not in group:
-        return [f"{group}={arm}"]
+        return [*BROUGHT_BY.get(group, ()), f"{group}={arm}"]
     one, other = group.split("/")
     first = next(it for it in arms(one) if arm.startswith(f"{it}_"))
     return [f"{one}={first}", f"{other}={arm.removeprefix(f'{first}_')}"]
@@ -50,7 +52,11 @@ def test_every_file_is_an_entry_an_arm_or_hydras_own() -> None:
     entries = {str(file) for file in FILES if file.parent == Path()}
     assert entries == {"train", "evaluate", "probe", "grade"}
     found = {group for group, _ in ARMS}
-    assert found <= {*composed(entry="probe").command.arms, *composed("parity=code").command.arms}
+    assert found <= {
+        *composed(entry="probe").command.arms,
+        *composed("parity=code").command.arms,
+        *BROUGHT_BY,
+    }
 
 
 @pytest.mark.parametrize(("group", "arm"), ARMS)
@@ -131,6 +137,7 @@ def test_help_names_every_group_and_every_number(entry: str, capsys: pytest.Capt
     text = run(capsys, entry, "--help").out
     config = composed(entry=entry)
     groups = {group for group, _ in ARMS if ENTRY.get(group, entry) == entry and "/" not in group}
+    groups -= BROUGHT_BY.keys()
     assert {group for group in groups if f"\n{group}: " not in text} == set()
     files = [entry, "method/dopsd", "rollout/default"] if entry == "train" else [entry]
     own = [str(key) for file in files for key in OmegaConf.load(Path(CONF) / f"{file}.yaml")]
@@ -141,6 +148,7 @@ def test_help_names_every_group_and_every_number(entry: str, capsys: pytest.Capt
 def test_help_is_of_the_chosen_method(capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, "train", "--help", "method=sft", "model=llada_8b").out
     assert "method=sft:" in text
+    assert "\nsource: accepted_rollouts, files, solutions\n" in text
     assert "\noptimizer: adamw\n" in text
     assert not re.search(r"^ *(rho|temperature|max_attempts|clip|teacher|topk|rollout)\b", text, re.MULTILINE)
 

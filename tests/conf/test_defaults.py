@@ -13,6 +13,7 @@ from dopsd.config.build import locate
 from dopsd.entry.composing import CONF, arms
 
 OVERLAYS = ("hydra", "parity", "experiment", "debug", "usual")  # which change what a class is usually given
+BROUGHT_BY = {"source": ["method=sft"]}  # of the groups that method=dopsd does not bring
 PASSED_ON = {"seed"}  # `${seed}` of the run
 TO_BE_SETTLED = {"dopsd.method.dopsd.Learning.over_states"}
 
@@ -33,7 +34,8 @@ def given() -> dict[str, list[Any]]:
     with initialize_config_dir(CONF, version_base="1.3"):
         for group in groups:
             for arm in arms(group):
-                config = compose("probe" if group == "probe" else "train", [f"{group}={arm}"])
+                typed = [*BROUGHT_BY.get(group, ()), f"{group}={arm}"]
+                config = compose("probe" if group == "probe" else "train", typed)
                 for node in nodes(OmegaConf.to_container(config, resolve=True)):
                     for name, parameter in parameters_of(locate(node["_target_"], group)).items():
                         if (

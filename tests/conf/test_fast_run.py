@@ -19,27 +19,39 @@ NOT_HERE = {
 }
 
 
-def found() -> list[str]:
-    """`group=arm` for every arm of every group of training that a plain run has not."""
+def choices(*overrides: str) -> dict[str, str]:
+    """The arm of each group, of training, that a run has."""
     with initialize_config_dir(CONF, version_base="1.3"):
-        usual = compose("train", return_hydra_config=True).hydra.runtime.choices
-    groups = [group for group in usual if not group.startswith("hydra") and "/" not in group]
-    return [
+        chosen = compose("train", list(overrides), return_hydra_config=True).hydra.runtime.choices
+    return {group: arm for group, arm in chosen.items() if not group.startswith("hydra") and "/" not in group}
+
+
+def found() -> list[str]:
+    """`group=arm` for every arm of training that a plain run has not, with the method where that brings the group."""
+    usual = choices()
+    more = [
         f"{group}={arm}"
-        for group in groups
+        for group in usual
         for arm in arms(group)
         if arm != usual[group] and arm not in NOT_HERE.get(group, ())
     ]
+    for method in arms("method"):
+        own = {group: arm for group, arm in choices(f"method={method}").items() if group not in usual}
+        more += [
+            f"method={method} {group}={arm}" for group in own for arm in arms(group) if arm != own[group]
+        ]
+    return more
 
 
 def test_no_group_is_forgotten() -> None:
     groups = {folder.name for folder in Path(CONF).iterdir() if folder.is_dir()}
-    with_choices = {choice.partition("=")[0] for choice in found()} | NOT_HERE.keys()
+    with_choices = {choice.split()[-1].partition("=")[0] for choice in found()} | NOT_HERE.keys()
     of_one_arm = {group for group in groups if len(arms(group)) == 1}
     assert groups - with_choices - of_one_arm == {"probe", "likelihood"}  # no method reads a likelihood yet
     assert all(known in found() for known in ("teacher=ar_prefix", "experiment=embedded_base"))
 
 
+@pytest.mark.usefixtures("half_accepted")
 @pytest.mark.parametrize("choice", ["rho=0.25", *found()])
 def test_fast_run(
     choice: str,
@@ -52,10 +64,14 @@ def test_fast_run(
     monkeypatch.setenv("WANDB_SILENT", "true")
     more = () if choice.startswith(("task=", "experiment=")) else PUZZLES
     more += SFT if choice == "method=sft" or choice.startswith("experiment=") else ()
+    if choice.endswith(" source=files"):
+        (tmp_path / "mine.jsonl").write_text('{"id": "countdown/train/1-2-4=7", "response": "1+2+4"}\n')
+        more += (f"source.path={tmp_path / 'mine.jsonl'}",)
     where = f"hydra.run.dir={tmp_path / 'run'}"
-    ran = run(capsys, "train", *QUICK, model, "model.init=random", choice, *more, where)
+    ran = run(capsys, "train", *QUICK, model, "model.init=random", *choice.split(), *more, where)
     assert ran.code == 0, ran.err
-    assert OmegaConf.load(tmp_path / "run" / "config.yaml").command.overrides.count(choice) == 1
+    overrides = OmegaConf.load(tmp_path / "run" / "config.yaml").command.overrides
+    assert all(overrides.count(typed) == 1 for typed in choice.split())
     summary = read_json(tmp_path / "run" / "summary.json")
     assert summary["optimizer_steps"] == 1
     assert summary["final"]["n"] == 2
