@@ -86,7 +86,7 @@ def test_answer_and_tail_are_logged_apart_as_the_mean_of_a_token(form: str, tail
     study = Study(method, DRAWS)
     for name, wanted in (("answer", True), ("tail", False)):
         of_it = [
-            (float(term), weight) for term, weight, is_it in naive_terms(method, DRAWS) if is_it == wanted
+            (term.item(), weight) for term, weight, is_it in naive_terms(method, DRAWS) if is_it == wanted
         ]
         weights = [weight for _, weight in of_it]
         expected = [np.average([term for term, _ in of_it], weights=weights)] if of_it else []
@@ -167,7 +167,7 @@ def log_p_of_orders(length: int, tokens: Sequence[int]) -> Tensor:
         canvas, total = [MASK] * length, 0.0
         for i in order:
             logits = network(torch.tensor([prompt + canvas])).logits()[0, len(prompt) + i]
-            total += float(logits.log_softmax(-1)[tokens[i]])
+            total += logits.log_softmax(-1)[tokens[i]].item()
             canvas[i] = tokens[i]
         found.append(total)
     return torch.tensor(found, dtype=torch.float64)
@@ -298,7 +298,7 @@ def test_accepted_rollouts_are_learnt_token_for_token(keep: str, monkeypatch: py
         prompt = CHAT.encode_prompt(DRAWS[int(rollout.prompt[row])].example.prompt)
         sequence = torch.tensor([prompt + tokens.masked_fill(masked, MASK).tolist()])
         log_p = method.network(sequence).logits()[0, len(prompt) :].log_softmax(-1)
-        total -= float(log_p[masked].gather(1, tokens[masked, None]).mean().detach()) / len(accepted)
+        total -= log_p[masked].gather(1, tokens[masked, None]).mean().item() / len(accepted)
     assert study.logged("train/loss") == [pytest.approx(total, rel=1e-4)]
     assert study.logged("train/examples") == [len(accepted)]
     assert study.logged("rollout/accepted") == [pytest.approx(len(accepted) / len(rollout))]
