@@ -27,6 +27,7 @@ ARMS = [
 BUILT = {
     "trainer": {"cpu"},
     "task": {"countdown", "sudoku", "embedded_mixture"},
+    "source": {"solutions", "accepted_rollouts"},
     "pairs": {"rollouts", "solution_vs_refused"},
 }  # others need hardware or data
 ENTRY = {"probe": "probe"}  # of the groups that training does not have

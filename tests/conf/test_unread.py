@@ -98,7 +98,11 @@ def test_a_run_reads_its_settings() -> None:
         ("experiment=embedded_base lora_alpha=4", "lora_alpha=4: lora=none does not read it"),
         ("method=sft clip=token", "clip=token: method=sft does not read it"),
         ("method=sft model=llada_8b clip.maximum=1", "clip.maximum=1: method=sft does not read it"),
-        ("method=sft parity=code", "parity=code: method=sft has only ours"),
+        ("method=sft parity=paper", "parity=paper: method=sft has only code, ours"),
+        (
+            "method=sft parity=code lora=none lora_targets=[q_proj]",
+            "lora_targets=[q_proj]: lora=none does not read it",
+        ),
         (
             "optimizer.lr=0.1 lr=0.2",
             "lr=0.2: nothing in this run reads it (method=dopsd teacher=suffix lora=default)",
@@ -115,7 +119,9 @@ def test_what_is_not_read_is_refused(typed: str, line: str) -> None:
     "typed",
     [
         "method=sft parity=ours debug=fast_dev_run model=llada_8b",
-        "method=sft model=llada_1_5 task=sudoku lora=released",
+        "method=sft model=llada_1_5 task=sudoku lora_targets=[q_proj]",
+        "method=sft source=accepted_rollouts rollout.keep=all temperature=0.7",
+        "method=sft source=files source.path=mine.jsonl parity=code lora=none",
         "teacher.retain_ratio=0.1 clip=token clip.maximum=2 lora.r=4",
         "lora=none teacher=ar_prefix parity=code",
         "experiment=embedded_base schedule.decay=cosine +model.more=1",

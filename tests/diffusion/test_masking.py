@@ -4,8 +4,15 @@ from collections import Counter
 from math import comb
 
 import torch
+from scipy import stats
 
-from dopsd.diffusion.masking import exact_count_mask, independent_mask, mask_of, mask_prompts
+from dopsd.diffusion.masking import (
+    exact_count_mask,
+    independent_mask,
+    mask_of,
+    mask_prompts,
+    random_ratio_mask,
+)
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 
@@ -69,3 +76,20 @@ def test_prompts_are_masked_from_their_end_and_padding_never() -> None:
     assert not hidden[~prompts.attention_mask].any()
     assert torch.equal(hidden[0::2, 3:], hidden[1::2, 3:])
     assert 0 < int(hidden[0::2].sum()) < 500
+
+
+def test_each_position_is_masked_by_itself_with_the_ratio_of_its_row() -> None:
+    among = torch.tensor([[False, True, True, True]]).expand(MANY, -1)
+    masked, t = random_ratio_mask(KEYS, among)
+    assert not masked[:, 0].any()
+    assert stats.kstest(t.numpy(), "uniform", (1e-3, 1 - 1e-3)).pvalue > 1e-3
+    assert t.min() > 1e-3
+    for low in torch.arange(0, 1, 0.25):
+        rows = (t >= low) & (t < low + 0.25)
+        for chosen in ([1], [1, 2], [1, 2, 3]):
+            often = masked[rows][:, chosen].all(1).double().mean()
+            expected = (t[rows] ** len(chosen)).mean()
+            assert abs(often - expected) < 4 * (expected / rows.sum()) ** 0.5
+    alone, of_one = random_ratio_mask(KEYS[7:8], among[:1])
+    assert torch.equal(alone[0], masked[7])
+    assert torch.equal(of_one, t[7:8])

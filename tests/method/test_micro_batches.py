@@ -14,7 +14,7 @@ from dopsd.memory import TooLargeError
 from dopsd.method.budget import Budget, Flop, Forwards
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
-from dopsd.method.sft import SFT
+from dopsd.method.text_sft import Solutions, TextSFT
 from dopsd.method.update import Update
 
 
@@ -41,8 +41,9 @@ def out_of_memory(gradient: torch.Tensor) -> None:
     raise torch.OutOfMemoryError("CUDA out of memory.")
 
 
-def sft(network: TinyNetwork, **options) -> SFT:
-    return SFT(gen_length=8, **shared(network=network, **options))
+def sft(network: TinyNetwork, **options) -> TextSFT:
+    form = {"source": Solutions(), "gen_length": 8, "form": "exact_count", "tail": "trained"}
+    return TextSFT(**form, **shared(network=network, **options))
 
 
 def studied(make, network: TinyNetwork, budget: int) -> Study:

@@ -88,6 +88,10 @@ def test_schedules_warm_up_then_hold_or_fall_to_their_final_share(warmup, after,
         assert all(0 < factor <= 1 for factor in factors[:total])
         assert factors[:warmup] == pytest.approx([(step + 1) / (warmup + 1) for step in range(warmup)])
         assert factors[warmup] == 1
+    straight = Schedule(warmup_steps=warmup, decay="linear", final=final)
+    lines = [final + (1 - final) * (1 - part / after) for part in range(after + 1)]
+    assert [straight.factor(step, total) for step in range(warmup, total + 1)] == pytest.approx(lines)
+    assert straight.factor(total + 100, total) == pytest.approx(final)
     assert [constant.factor(step, total) for step in range(warmup, total)] == [1.0] * after
     falling = [cosine.factor(step, total) for step in range(warmup, total + 1)]
     assert falling == sorted(falling, reverse=True)
@@ -99,7 +103,7 @@ def test_schedules_warm_up_then_hold_or_fall_to_their_final_share(warmup, after,
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("warmup_steps", -1), ("decay", "linear"), ("final", 1.5), ("warmup", 3)]
+    ("key", "value"), [("warmup_steps", -1), ("decay", "lineal"), ("final", 1.5), ("warmup", 3)]
 )
 def test_bad_schedules_are_refused_by_name(key, value):
     with pytest.raises(ValueError, match=key):

@@ -19,6 +19,7 @@ _OF_THE_ADAPTER = {
     "lora.targets": "targets",
     "lora.r": "r",
     "lora.alpha": "alpha",
+    "lora_targets": "targets",
     "lora_r": "r",
     "lora_alpha": "alpha",
 }

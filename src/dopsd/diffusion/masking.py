@@ -13,6 +13,9 @@ from dopsd.diffusion.choose import choose
 from dopsd.diffusion.noise import Purpose, derive, uniform
 from dopsd.diffusion.prompts import Prompts
 
+LEAST_RATIO = 1e-3
+"""e, which keeps 1/t finite (LLaDA)."""
+
 
 def exact_count_mask(keys: Int[Tensor, "B"], among: Bool[Tensor, "B L"]) -> Bool[Tensor, "B L"]:
     """k ~ U{1..|among|} of each row's positions in `among`: every k is as likely, and so is every set of k."""
@@ -39,6 +42,14 @@ def independent_mask(
     """Each of `length` positions with a probability, which is one for all rows or one for each."""
     drawn = uniform(derive(keys[:, None], torch.arange(length, device=keys.device)))
     return drawn < (probability[:, None] if isinstance(probability, Tensor) else probability)
+
+
+def random_ratio_mask(
+    keys: Int[Tensor, "B"], among: Bool[Tensor, "B L"]
+) -> tuple[Bool[Tensor, "B L"], Float[Tensor, "B"]]:
+    """Each of a row's positions in `among` with its row's probability t = (1 - e) u + e, u ~ U(0, 1); also t."""
+    t = (1 - LEAST_RATIO) * uniform(derive(keys, Purpose.MASKED_RATIO)) + LEAST_RATIO
+    return among & independent_mask(derive(keys, Purpose.MASKED_POSITION), t, among.shape[1]), t
 
 
 def mask_prompts(prompts: Prompts, keys: Int[Tensor, "B"], probability: float, mask_id: int) -> Prompts:

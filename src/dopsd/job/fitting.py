@@ -61,7 +61,7 @@ def fit(
         callbacks = [measures, bar, learning, held_out, resume_point]
         trainer = plan.make_trainer(callbacks=callbacks, logger=[metrics_file, *loggers])
         try:
-            _run(trainer, method, _loader(plan), run)
+            _run(trainer, method, _loader(plan, method), run)
         except NotFiniteError as error:
             raise student.blamed_for(error, f"training step {bar.step + 1}") from error
     student.network.to(plan.device)  # Lightning takes it back to the CPU
@@ -86,8 +86,8 @@ def _run(
         raise
 
 
-def _loader(plan: Plan) -> StatefulDataLoader:
+def _loader(plan: Plan, method: Method) -> StatefulDataLoader:
     settings = plan.settings
     length = settings.max_steps * settings.prompts_per_step
-    stream = TrainingStream(plan.task.examples("train"), length=length, seed=settings.seed)
+    stream = TrainingStream(method.training_examples(), length=length, seed=settings.seed)
     return StatefulDataLoader(stream, batch_size=settings.prompts_per_step, collate_fn=list)

@@ -22,6 +22,7 @@ _ONLY_TRAINING = (
     *("topk", "rho", "max_attempts", "temperature", "lr", "max_steps", "prompts_per_step", "gradient_clip"),
     *("updates_per_rollout", "states_per_trajectory", "micro_batch_tokens", "eval_every", "early_stopping"),
     *("stop_at", "curve_over"),
+    *("source", "form", "tail"),
 )
 """Keys that the answers before training do not depend on; any other key, known or new, tells jobs apart."""
 

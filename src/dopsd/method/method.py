@@ -19,7 +19,7 @@ from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.schedule import Schedule
 from dopsd.method.update import Update
 from dopsd.stream import Draw
-from dopsd.task import Task
+from dopsd.task import Example, Task
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
@@ -55,6 +55,10 @@ class Method(L.LightningModule, ABC):
 
         A method's own check names those of its arguments that it wants to see.
         """
+
+    def training_examples(self) -> Sequence[Example]:
+        """What a training draws its examples from."""
+        return self.task.examples("train")
 
     @abstractmethod
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:

@@ -10,10 +10,10 @@ from dopsd.setting import setting
 
 @setting
 class Schedule:
-    """A linear warm-up, then a constant rate or a cosine down to `final` of it."""
+    """A linear warm-up, then a constant rate, or a straight line or a cosine down to `final` of it."""
 
     warmup_steps: Annotated[int, Field(ge=0)] = 0
-    decay: Literal["constant", "cosine"] = "constant"
+    decay: Literal["constant", "linear", "cosine"] = "constant"
     final: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     def factor(self, step: int, max_steps: int) -> float:
@@ -23,4 +23,5 @@ class Schedule:
         if self.decay == "constant":
             return 1.0
         progress = min((step - self.warmup_steps) / max(max_steps - self.warmup_steps, 1), 1.0)
-        return self.final + (1 - self.final) * (1 + math.cos(math.pi * progress)) / 2
+        left = 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
+        return self.final + (1 - self.final) * left

@@ -1,92 +1,138 @@
 """Masked-diffusion supervised fine-tuning: the paper's SFT baseline, and how the embedded model was made."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
 from torch import Tensor
 
 from dopsd import ranks
-from dopsd.diffusion.choose import choose, columns_of
-from dopsd.diffusion.noise import Purpose, derive, example_keys, uniform
+from dopsd.diffusion.counted import counted
+from dopsd.diffusion.masking import exact_count_mask, random_ratio_mask
 from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.views import Views
 from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
+from dopsd.method.on_policy import OnPolicy
 from dopsd.stream import Draw
-from dopsd.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Responses:
+    """Finished canvases, the rows of the prompts that they answer, and the random streams of their masks."""
+
+    prompt: Int[Tensor, "B"]
+    trajectory: Trajectory
+    keys: Int[Tensor, "B"]
+
+    def __len__(self) -> int:
+        return len(self.trajectory)
 
 
 class SFT(Method):
-    """Cross-entropy on masked response tokens: mask ratio t ~ U(0, 1), weight 1/t, the prompt is never masked.
+    """Cross-entropy of masked tokens of finished responses, mean over responses; the prompt is never masked.
 
-    In the form with an exact count (LLaDA, eq. 14): k ~ U{1..L} positions are masked and each weighs 1/k. The expected
-    loss is the same, without the rare rows of a huge 1/t.
+    exact_count (LLaDA, eq. 14), k ~ U{1..L} of L tokens masked in z: 1/k sum_{i masked} -log p(y_i | x, z);
+    one_over_t, each masked with probability t = (1 - e) u + e, u ~ U(0, 1), e = 1e-3: 1/(L t) sum of the same.
+    Both are 1/L of the negative evidence lower bound on average, the first without the rare rows of a huge 1/t.
+    `tail`: what follows the first end token counts among the L, or is shown and not learnt.
     """
 
-    def __init__(self, *, gen_length: Annotated[int, Field(ge=1)], **shared: Any):
+    def __init__(
+        self,
+        *,
+        form: Literal["exact_count", "one_over_t"],
+        tail: Literal["trained", "ignored"],
+        **shared: Any,
+    ):
         super().__init__(**shared)
-        self.gen_length = gen_length
+        self.form, self.tail = form, tail
 
-    @staticmethod
-    def check(*, task: Task) -> None:
-        """It needs reference solutions."""
-        if task.examples("train")[0].solution is None:
-            raise ValueError(f"method=sft: needs reference solutions, which task={task.name} has not")
+    @abstractmethod
+    def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
+        """What is learnt in a training step; logs what is left out."""
 
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
-        """One optimizer step on a batch of (prompt, solution) pairs; those that do not fit are counted and left out."""
-        pairs = [(draw, self._response(draw)) for draw in batch]
-        fitting = [(draw, response) for draw, response in pairs if len(response) <= self.gen_length]
-        self.log_step({"sft/too_long": float(len(batch) - len(fitting))})
-        if not fitting:
+        """One optimizer step on the responses; none where not one token of them is masked."""
+        prompts = self.chat.prompts(draw.example for draw in batch).to(self.device)
+        responses = self.responses(batch, prompts)
+        views, is_answer = self._views(responses, prompts)
+        if not len(views):
             return
-        rows, is_mine = ranks.equal_share(len(fitting))
-        weights = is_mine.to(self.device) / len(fitting)
-        draws = [fitting[row][0] for row in rows]
-        prompts = self.chat.prompts(draw.example for draw, _ in fitting).to(self.device)
-        width = prompts.tokens.shape[1] + self.gen_length
-        finished = self._canvases([fitting[row][1] for row in rows])
-        masked = self._masked(example_keys(self.seed, [draw.number for draw in draws], device=self.device))
-        update = self.update(rows=len(rows), width=width, of=Forwards.of(prompts, self.gen_length))
-        for part in update:
+        of, width = Forwards.of_views(views), views.width
+        mine, is_mine = ranks.equal_share(len(views))
+        views, is_answer = views[mine], is_answer[mine]
+        views = replace(views, weight=views.weight * is_mine.to(self.device)[:, None])
+        update = self.update(rows=len(views), width=width, of=of)
+        for rows in update:
             with update:
-                update.backward(*self._loss(prompts[rows][part], finished[part], masked[part], weights[part]))
-        norm, loss = update.step()
+                update.backward(*self._loss(views[rows], is_answer[rows]))
+        norm, figures = update.step()
+        loss, *sums = figures.tolist()
         self.log_step(
-            {"train/loss": loss, "train/gradient_norm": norm, "train/examples": float(len(fitting))}
+            {
+                "train/loss": loss,
+                "train/gradient_norm": float(norm),
+                "train/examples": float(len(responses)),
+                **_of_a_token(*sums),
+            }
         )
 
+    def _views(self, responses: Responses, prompts: Prompts) -> tuple[Views, Bool[Tensor, "N K"]]:
+        """One partly masked canvas of each response, and which of the masked positions are the answer's."""
+        finished, special = responses.trajectory.tokens, self.chat.special
+        answer = counted(responses.trajectory, special.end_ids)
+        among = torch.ones_like(answer) if self.tail == "trained" else answer
+        masked, weight = self._masked(responses.keys, among)
+        views = Views.of(
+            row=torch.arange(len(responses), device=finished.device),
+            prompts=prompts.rows(responses.prompt),
+            canvas=finished.masked_fill(masked, special.mask_id),
+            finished=finished,
+            read=masked,
+            weight=weight / len(responses),
+        )
+        return views, answer[views.row].gather(1, views.columns)
+
+    def _masked(
+        self, keys: Int[Tensor, "B"], among: Bool[Tensor, "B L"]
+    ) -> tuple[Bool[Tensor, "B L"], Float[Tensor, "B"]]:
+        """Which positions of each row are masked, and what each of them weighs."""
+        if self.form == "exact_count":
+            masked = exact_count_mask(keys, among)
+            return masked, 1 / masked.sum(1).double()
+        masked, t = random_ratio_mask(keys, among)
+        return masked, 1 / (among.sum(1) * t)
+
     def _loss(
-        self,
-        prompts: Prompts,
-        finished: Int[Tensor, "B L"],
-        masked: Bool[Tensor, "B L"],
-        weights: Float[Tensor, "B"],
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """The weighted sum of each row's mean cross-entropy over its masked positions (and once more, to log)."""
-        columns, is_real = columns_of(masked, int(masked.sum(-1).max()))
-        canvas = finished.masked_fill(masked, self.chat.special.mask_id)
-        hidden = self.network(*prompts.followed_by(canvas), at=prompts.tokens.shape[1] + columns)
-        log_p = hidden.log_probability(finished.gather(1, columns))
-        each = weights[:, None] * is_real / is_real.sum(1, keepdim=True)
-        loss = -(log_p * each).sum()
-        return loss, loss.detach()
+        self, views: Views, is_answer: Bool[Tensor, "N K"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
+        """sum of weight * -log p(y_i | x, z); it once more, and sums and weights of answer and tail, to log."""
+        with self.clock("student"):
+            cross_entropy = -views.log_probability(self.network)
+        weights = torch.stack([views.weight * is_answer, views.weight * ~is_answer])
+        loss, sums = (views.weight * cross_entropy).sum(), (weights * cross_entropy.detach()).sum((1, 2))
+        return loss, torch.stack([loss.detach(), *sums, *weights.sum((1, 2))])
 
-    def _masked(self, keys: Int[Tensor, "B"]) -> Bool[Tensor, "B L"]:
-        """Which canvas positions of each row are masked: 1 to L of them, every number as likely."""
-        count = (uniform(derive(keys, Purpose.MASKED_COUNT)) * self.gen_length).long() + 1
-        columns = torch.arange(self.gen_length, device=keys.device)
-        score = uniform(derive(derive(keys, Purpose.MASKED_POSITION)[:, None], columns))
-        return choose(score, among=torch.ones_like(score, dtype=torch.bool), count=count)
 
-    def _response(self, draw: Draw) -> list[int]:
-        if draw.example.solution is None:
-            raise ValueError(f"example {draw.example.id} has no reference solution, which method=sft needs")
-        return self.chat.encode_response(draw.example.solution)
+class RolloutSFT(SFT, OnPolicy):
+    """SFT on the student's own accepted answers (rejection-sampling fine-tuning), token for token as it wrote them."""
 
-    def _canvases(self, responses: Sequence[list[int]]) -> Int[Tensor, "B L"]:
-        """Responses filled up with end of text, as LLaDA was trained."""
-        end = self.chat.special.eos_id
-        return torch.tensor([r + [end] * (self.gen_length - len(r)) for r in responses], device=self.device)
+    def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
+        """The accepted ones of the answers that the rollout keeps."""
+        rollout = self.roll_out(batch, prompts)
+        return Responses(
+            prompt=rollout.prompt[rollout.accepted],
+            trajectory=rollout.trajectory[rollout.accepted],
+            keys=rollout.keys[rollout.accepted],
+        )
+
+
+def _of_a_token(answer: float, tail: float, of_answer: float, of_tail: float) -> dict[str, float]:
+    """The mean cross-entropy of answer and tail, where some of them was masked."""
+    found = {"sft/answer_loss": (answer, of_answer), "sft/tail_loss": (tail, of_tail)}
+    return {key: total / weight for key, (total, weight) in found.items() if weight > 0}
