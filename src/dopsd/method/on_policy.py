@@ -1,14 +1,16 @@
 """What methods share that learn from what the student itself writes."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from dopsd import ranks
+from dopsd.diffusion.denoiser import Denoiser
 from dopsd.diffusion.prompts import Prompts
 from dopsd.memory import needing
 from dopsd.method.method import Method
-from dopsd.model import in_step, sampling
+from dopsd.method.teacher_weights import AttachedWeights
+from dopsd.model import dropout_off, in_step, sampling
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.stream import Draw
 
@@ -20,12 +22,13 @@ class OnPolicy(Method):
         super().__init__(**shared)
         self.rollout = rollout
 
-    def roll_out(self, batch: Sequence[Draw], prompts: Prompts) -> RolloutBatch:
-        """The student's answers to all prompts of the batch, on every rank; logs what came of them."""
+    def roll_out(
+        self, batch: Sequence[Draw], prompts: Prompts, *, writer: AttachedWeights | None = None
+    ) -> RolloutBatch:
+        """Answers to all prompts of the batch, by the student or `writer`, on every rank; logs what came of them."""
         size = len(batch) // ranks.count()
         mine = slice(ranks.this() * size, (ranks.this() + 1) * size)
-        lend = in_step if self.rollout.dropout else sampling
-        with self.clock("rollout"), self._needing_less(len(batch)), lend(self.network) as denoiser:
+        with self.clock("rollout"), self._needing_less(len(batch)), self._lent(writer) as denoiser:
             part = self.rollout.collect(
                 denoiser,
                 batch[mine],
@@ -38,6 +41,15 @@ class OnPolicy(Method):
             rollout = RolloutBatch.joined(ranks.gathered(part.to("cpu"))).to(self.device)
         self._log_rollout(rollout)
         return rollout
+
+    @contextmanager
+    def _lent(self, writer: AttachedWeights | None) -> Iterator[Denoiser]:
+        if writer is None:
+            with (in_step if self.rollout.dropout else sampling)(self.network) as denoiser:
+                yield denoiser
+        else:  # no adapter is folded in: these may be the weights without it
+            with dropout_off(self.network), writer.network() as network, in_step(network) as denoiser:
+                yield denoiser
 
     def _needing_less(self, prompts: int) -> AbstractContextManager[None]:
         """What to lower where a rollout does not fit: tries that are only there for speed, else prompts."""

@@ -28,7 +28,7 @@ def shard(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 @contextmanager
-def in_step(network: nn.Module) -> Iterator[Denoiser]:
+def in_step(network: Denoiser) -> Iterator[Denoiser]:
     """Lends a network to a rank that makes as many forwards as it needs; at the end it waits for the others' last.
 
     While it waits, a rank of a sharded network takes part in the forwards of those that are not done.
@@ -36,6 +36,7 @@ def in_step(network: nn.Module) -> Iterator[Denoiser]:
     if not isinstance(network, FSDPModule):
         yield network
         return
+    assert isinstance(network, nn.Module)
 
     def forward(*args: Tensor, **kwargs: Tensor) -> Hidden:
         _any_busy(True)
