@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -35,6 +36,13 @@ class Chat:
         """A response's tokens and the end of turn."""
         end_of_turn = self.special.end_ids[-1]
         return [*self.tokenizer.encode(text, add_special_tokens=False), end_of_turn]
+
+    def canvases(self, texts: Iterable[str], length: int) -> tuple[Int[Tensor, "N {length}"], list[int]]:
+        """The responses that fit into so many tokens, filled up with end of text, and which of the texts they are."""
+        encoded = list(enumerate(map(self.encode_response, texts)))
+        fitting = [(number, tokens) for number, tokens in encoded if len(tokens) <= length]
+        rows = [tokens + [self.special.eos_id] * (length - len(tokens)) for _, tokens in fitting]
+        return torch.tensor(rows, dtype=torch.int64).view(-1, length), [number for number, _ in fitting]
 
     def responses(self, tokens: Int[Tensor, "B L"]) -> list[str]:
         """The text of each canvas up to its first end token."""

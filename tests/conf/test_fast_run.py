@@ -12,7 +12,7 @@ from dopsd.entry.composing import CONF, arms
 PUZZLES = ("task.max_number=4", "task.dev=2", "task.test=2")
 SFT = ("gen_length=48", "block_length=48", "denoising_steps=1")  # a canvas that holds a solution
 NOT_HERE = {
-    "model": {"llada_8b", "llada_1_5"},  # weights
+    "model": {"llada_8b", "llada_1_5", "d3llm_llada"},  # weights
     "trainer": {"gpu", "ddp", "fsdp"},  # devices; two processes are tested elsewhere
     "task": {"gsm8k", "gsm_symbolic", "math500"},  # data
     "debug": {"fast_dev_run"},  # every run here is one

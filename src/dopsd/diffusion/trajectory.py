@@ -26,6 +26,16 @@ class Trajectory:
     steps: Int[Tensor, "B"]
     block_length: int
 
+    @classmethod
+    def given(cls, tokens: Int[Tensor, "B L"], block_length: int) -> "Trajectory":
+        """Canvases that nobody sampled: they were finished before the first step."""
+        return cls(
+            tokens=tokens,
+            step_map=torch.full_like(tokens, GIVEN),
+            steps=tokens.new_zeros(len(tokens)),
+            block_length=block_length,
+        )
+
     def __len__(self) -> int:
         return self.tokens.shape[0]
 

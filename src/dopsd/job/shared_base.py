@@ -20,6 +20,8 @@ _ONLY_TRAINING = (
     *("objective", "learning", "schedule", "optimizer", "divergence", "clip", "teacher", "teacher_weights"),
     *("remasking", "threshold", "end_of_text", "cfg_scale", "cache", "trust", "states"),
     *("topk", "rho", "max_attempts", "temperature", "lr", "max_steps", "prompts_per_step", "gradient_clip"),
+    *("answers", "learn_from", "order", "tail", "max_mask_ratio", "block_lengths"),
+    *("entropy_weight", "entropy_temperature"),
     *("updates_per_rollout", "states_per_trajectory", "micro_batch_tokens", "eval_every", "early_stopping"),
 )
 """Keys that the answers before training do not depend on; any other key, known or new, tells jobs apart."""
