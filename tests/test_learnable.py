@@ -25,6 +25,25 @@ from command_line import run
             "learning.train_last_block=false: gen_length=8 has one block, nothing is left",
         ),
         (
+            ["teacher=later_state", "topk=teacher"],
+            "teacher.gap=final: the teacher would be shown every position that could be supervised; needs topk=masked "
+            "topk.honest=false, or at most 7 steps",
+        ),
+        (
+            ["teacher=later_state", "topk=student", "teacher.gap=1"],
+            "teacher.gap=1: the teacher would be shown every position that could be supervised; needs topk=masked "
+            "topk.honest=false",
+        ),
+        (
+            ["teacher=later_state", "topk.honest=true", "teacher.gap=40"],
+            "teacher.gap=40: the teacher would be shown every position that could be supervised; needs topk=masked "
+            "topk.honest=false, or at most 39 steps",
+        ),
+        (
+            ["teacher=later_state", "updates_per_rollout=2"],
+            "updates_per_rollout=2: must be 1 with states=one, one state of each rollout",
+        ),
+        (
             ["objective.vocab_top_k=1"],
             "objective.vocab_top_k=1: two distributions over one entry are always equal; must be at least 2",
         ),
@@ -44,6 +63,9 @@ def test_nothing_to_learn_is_one_line(
         ["temperature=0", "max_attempts=1"],
         ["temperature=0", "rollout.sampler.remasking=random"],
         ["teacher=ar_prefix", "task=embedded_mixture"],
+        ["teacher=later_state", "topk.honest=true", "teacher.gap=39"],
+        ["teacher=later_state", "topk=teacher", "teacher.gap=7"],
+        ["rho=1", "topk=masked"],
     ],
 )
 def test_what_can_learn_gets_as_far_as_its_model(

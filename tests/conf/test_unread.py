@@ -93,6 +93,7 @@ def test_a_run_reads_its_settings() -> None:
             "teacher=ar_prefix parity.region=masked",
             "parity.region=masked: teacher=ar_prefix does not read it",
         ),
+        ("teacher=later_state rho=0.9", "rho=0.9: teacher=later_state does not read it"),
         ("topk=student parity.measure=max_logit", "parity.measure=max_logit: topk=student does not read it"),
         ("lora=none lora_r=4", "lora_r=4: lora=none does not read it"),
         ("experiment=embedded_base lora_alpha=4", "lora_alpha=4: lora=none does not read it"),

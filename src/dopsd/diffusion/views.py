@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dopsd.diffusion.choose import columns_of
 from dopsd.diffusion.denoiser import Denoiser
+from dopsd.diffusion.hidden import Hidden
 from dopsd.diffusion.prompts import Prompts
 
 
@@ -62,12 +63,15 @@ class Views:
         """Columns of one row: prompt and canvas."""
         return self.prompts.tokens.shape[1] + self.canvas.shape[1]
 
-    def log_probability(self, network: Denoiser) -> Float[Tensor, "N K"]:
-        """log p of the tokens; the head reads no position that is not real, where 0 stands."""
+    def read(self, network: Denoiser) -> Hidden:
+        """What the network has at the positions that are real, one after the other (`columns[is_real]`)."""
         hidden = network(
             *self.prompts.followed_by(self.canvas), at=self.prompts.tokens.shape[1] + self.columns
         )
+        return hidden[self.is_real.nonzero(as_tuple=True)]
+
+    def log_probability(self, network: Denoiser) -> Float[Tensor, "N K"]:
+        """log p of the tokens; the head reads no position that is not real, where 0 stands."""
+        found = self.read(network).log_probability(self.tokens[self.is_real])
         real = self.is_real.nonzero(as_tuple=True)
-        return self.weight.new_zeros(self.weight.shape).index_put(
-            real, hidden[real].log_probability(self.tokens[real])
-        )
+        return self.weight.new_zeros(self.weight.shape).index_put(real, found)

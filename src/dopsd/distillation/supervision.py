@@ -15,6 +15,9 @@ from dopsd.setting import setting
 class Supervision(ABC):
     """Picks K_t: the `count` candidates of highest confidence, none of which the teacher was shown (eq. 10)."""
 
+    of_the_answer: bool = False
+    """Whether all masked positions of the answer are open, not only those of the active block."""
+
     @abstractmethod
     def candidates(self, states: States, revealed: Bool[Tensor, "S L"]) -> Bool[Tensor, "S L"]:
         """The positions among which K_t is chosen; the teacher is read there."""
@@ -62,3 +65,19 @@ class StudentRanked(Supervision):
     def candidates(self, states: States, revealed: Bool[Tensor, "S L"]) -> Bool[Tensor, "S L"]:
         """The unmasked positions that are left."""
         return states.unmasked_now & ~revealed
+
+
+@setting
+class AllMasked(Supervision):
+    """K_t = all positions of the answer that the student sees as [MASK] (the trajectory teacher, arXiv 2607.04428).
+
+    `honest` leaves out those that the teacher was shown; published is that they count, with targets close to the
+    student's own token.
+    """
+
+    of_the_answer = True
+    honest: bool
+
+    def candidates(self, states: States, revealed: Bool[Tensor, "S L"]) -> Bool[Tensor, "S L"]:
+        """The open positions."""
+        return states.open & ~revealed if self.honest else states.open

@@ -7,6 +7,8 @@ from omegaconf import DictConfig
 from dopsd.config.build import typed_key
 from dopsd.config.errors import UserError
 from dopsd.distillation.divergence import Objective
+from dopsd.distillation.later_state import LaterStateTeacher
+from dopsd.distillation.supervision import AllMasked, StudentRanked, TeacherRanked
 from dopsd.distillation.teacher import SuffixTeacher
 from dopsd.method.dopsd import Learning
 from dopsd.method.teacher_weights import EMAWeights, FixedWeights, LiveWeights
@@ -19,10 +21,14 @@ _STUDENTS_OWN = (FixedWeights, LiveWeights, EMAWeights)
 def check_learnable(arguments: dict[str, Any], config: DictConfig) -> None:
     """Raises UserError where a method with these arguments would learn nothing, or try the same again and again."""
     rollout, teacher = arguments.get("rollout"), arguments.get("teacher")
+    supervision = arguments.get("supervision")
+    counts_what_is_shown = isinstance(supervision, AllMasked) and not supervision.honest
     if not isinstance(rollout, Rollout):
         return
     _check_tries(rollout, config)
-    if isinstance(teacher, SuffixTeacher):
+    if isinstance(teacher, LaterStateTeacher) and not counts_what_is_shown:
+        _check_gap(teacher, supervision, rollout, config)
+    if isinstance(teacher, SuffixTeacher) and not (counts_what_is_shown and teacher.retain_ratio == 1):
         is_students_own = isinstance(arguments.get("teacher_weights"), _STUDENTS_OWN)
         _check_ratio(teacher, rollout, config, is_students_own=is_students_own)
     learning, objective = arguments.get("learning"), arguments.get("objective")
@@ -47,6 +53,21 @@ def _check_tries(rollout: Rollout, config: DictConfig) -> None:
             f"{temperature}=0: all {rollout.max_attempts} tries of a prompt would be the same; "
             f"needs {attempts}=1, or a temperature above 0"
         )
+
+
+def _check_gap(teacher: LaterStateTeacher, supervision: object, rollout: Rollout, config: DictConfig) -> None:
+    """A teacher that is shown the future of all that could be supervised leaves nothing."""
+    sampler, typed = rollout.sampler, f"{typed_key(config, 'teacher.gap')}={teacher.gap}"
+    needed = "every position that could be supervised; needs topk=masked topk.honest=false"
+    if isinstance(supervision, StudentRanked):
+        raise UserError(f"{typed}: the teacher would be shown {needed}")
+    blocks = 1 if isinstance(supervision, AllMasked) else sampler.blocks
+    steps = (sampler.denoising_steps if sampler.threshold is None else sampler.gen_length) // blocks
+    if isinstance(supervision, AllMasked | TeacherRanked) and (
+        teacher.gap == "final" or teacher.gap >= steps
+    ):
+        smaller = f", or at most {steps - 1} steps" if steps > 1 else ""
+        raise UserError(f"{typed}: the teacher would be shown {needed}{smaller}")
 
 
 def _check_ratio(

@@ -18,8 +18,10 @@ from dopsd.job.run_directory import RunDirectory
 _ONLY_TRAINING = (
     *("command", "debug", "experiment", "hydra", "logger", "method", "name", "paths", "resume", "rollout"),
     *("objective", "learning", "schedule", "optimizer", "divergence", "clip", "teacher", "teacher_weights"),
-    *("remasking", "threshold", "end_of_text", "cfg_scale", "cache", "trust"),
+    *("remasking", "threshold", "end_of_text", "cfg_scale", "cache", "trust", "states"),
     *("topk", "rho", "max_attempts", "temperature", "lr", "max_steps", "prompts_per_step", "gradient_clip"),
+    *("answers", "learn_from", "order", "tail", "max_mask_ratio", "block_lengths"),
+    *("entropy_weight", "entropy_temperature"),
     *("updates_per_rollout", "states_per_trajectory", "micro_batch_tokens", "eval_every", "early_stopping"),
     *("stop_at", "curve_over"),
     *("source", "form", "tail"),

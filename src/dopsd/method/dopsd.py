@@ -1,6 +1,7 @@
 """d-OPSD: on-policy self-distillation of a masked diffusion language model (arXiv 2606.18195)."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import torch
@@ -9,9 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd import ranks
+from dopsd.diffusion.counted import counted
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import States
 from dopsd.distillation.divergence import Objective, PositionLosses
+from dopsd.distillation.later_state import StateChoice
 from dopsd.distillation.state_sample import times_counted
 from dopsd.distillation.supervision import Supervision
 from dopsd.distillation.targets import Targets
@@ -30,7 +33,8 @@ class Learning:
     """Which visited states become optimizer steps, and what their losses are averaged over (eq. 11, 12).
 
     `states_per_trajectory` takes a sample of each trajectory's states in place of all: the same loss on average, and
-    fewer forwards. Raises ValueError where it cannot be divided into the updates.
+    fewer forwards. `states` chooses one state, which then is its trajectory's whole loss. Raises ValueError where the
+    states cannot be divided into the updates.
     """
 
     learn_from: Literal["accepted", "all"] = "accepted"
@@ -40,8 +44,16 @@ class Learning:
     updates_per_rollout: Annotated[int, Field(ge=1)] = 1
     states_per_trajectory: Annotated[int, Field(ge=1)] | None = None
     train_last_block: bool = True
+    states: StateChoice | None = None
 
     def __post_init__(self) -> None:
+        if self.states is not None and (self.updates_per_rollout, self.states_per_trajectory) != (1, None):
+            name, value, allowed = (
+                ("updates_per_rollout", self.updates_per_rollout, 1)
+                if self.updates_per_rollout != 1
+                else ("states_per_trajectory", self.states_per_trajectory, "null")
+            )
+            raise ValueError(f"{name}={value}: must be {allowed} with states=one, one state of each rollout")
         if self.states_per_trajectory is not None and self.states_per_trajectory % self.updates_per_rollout:
             raise ValueError(
                 f"states_per_trajectory={self.states_per_trajectory}: must be a multiple of "
@@ -93,7 +105,7 @@ class DOPSD(OnPolicy):
 
     def _parts(self, rollout: RolloutBatch, shown: Prompts) -> Iterator[tuple[States, TeacherView]]:
         """The supervised states and their teacher's input, cut in time into `updates_per_rollout` parts."""
-        visited = rollout.trajectory.visited_states(self.chat.special.mask_id)
+        visited = self._visited(rollout)
         wanted = torch.ones_like(visited.step, dtype=torch.bool)
         if self.learning.learn_from == "accepted":
             wanted &= rollout.accepted[visited.rollout]
@@ -108,17 +120,28 @@ class DOPSD(OnPolicy):
             if is_supervised.any():
                 yield states[is_supervised], view[is_supervised]
 
+    def _visited(self, rollout: RolloutBatch) -> States:
+        """All states, or the one of each rollout that is chosen, with their open positions."""
+        visited = rollout.trajectory.visited_states(self.chat.special.mask_id)
+        answer = counted(rollout.trajectory, self.chat.special.end_ids)
+        if self.supervision.of_the_answer:
+            visited = replace(visited, open=visited.is_masked & answer[visited.rollout])
+        if self.learning.states is None:
+            return visited
+        rows, keys = answer[visited.rollout], rollout.keys[visited.rollout]
+        return visited[self.learning.states.rows(visited, rows, keys)]
+
     def _weights(self, states: States, rollout: RolloutBatch) -> Float[Tensor, "S"]:
         """What each state counts: mean over the states of a trajectory (eq. 11), then over trajectories (eq. 12).
 
         `over_states=visited` counts the supervised states, so a short answer's first words weigh more than a long
         one's; `steps` counts all T denoising steps (eq. 11), those after an early end as 0. Where a sample of the
-        states stands for all, those that are left out have 0.
+        states stands for all, those that are left out have 0; a state that is chosen is all of its trajectory.
         """
         learning = self.learning
         _, trajectory, states_in = states.rollout.unique(return_inverse=True, return_counts=True)
         of = len(states_in) if learning.average_over == "learned" else len(rollout)
-        if learning.over_states == "steps":
+        if learning.over_states == "steps" and learning.states is None:
             steps = self.rollout.sampler.denoising_steps / learning.updates_per_rollout
             weights = torch.full_like(states.step, 1.0 / (steps * of), dtype=torch.float32)
         else:

@@ -1,0 +1,176 @@
+"""d3LLM: cross-entropy on blocks of answers, masked in the order in which they were written (arXiv 2601.07568)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from dopsd import ranks
+from dopsd.diffusion.counted import counted
+from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.views import Views
+from dopsd.distillation import regions
+from dopsd.distillation.curriculum import BlockLength, MaskRatio
+from dopsd.memory import needing
+from dopsd.method.on_policy import OnPolicy
+from dopsd.method.teacher_weights import FixedWeights
+from dopsd.model import dropout_off
+from dopsd.rollout import Rollout
+from dopsd.stream import Draw
+from dopsd.task import Task
+
+
+class D3LLM(OnPolicy):
+    """Both complementary views of one block of each answer, whose left is clean and whose right is masked.
+
+    R = a block of b_s positions of y, b_s growing with training step s;
+    m = the positions of R that are masked where a share t ~ U[r_s, r_S] of R is, in the order that y was written in;
+    CE1 = mean over m of -log p(y_i | x, R masked at m), CE2 = mean over R - m of -log p(y_i | x, R masked at R - m);
+    H = mean of the entropy of softmax(logits / T) over the positions of m whose most likely token is right;
+    L = (CE1 + CE2 + w H) / 4, the means over all answers of the batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        answers: Literal["start", "student", "solutions"],
+        learn_from: Literal["accepted", "all"],
+        order: Literal["own", "random"],
+        tail: Literal["trained", "ignored"],
+        mask_ratio: MaskRatio,
+        block_length: BlockLength,
+        entropy_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)],
+        entropy_temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)],
+        **shared: Any,
+    ):
+        super().__init__(**shared)
+        self.answers, self.learn_from, self.order, self.tail = answers, learn_from, order, tail
+        self.mask_ratio, self.block_length = mask_ratio, block_length
+        self.entropy_weight, self.entropy_temperature = entropy_weight, entropy_temperature
+        self._writer = FixedWeights().attach(self.network) if answers == "start" else None
+
+    @staticmethod
+    def check(
+        *, task: Task, rollout: Rollout, answers: str, order: str, tail: str, block_length: BlockLength
+    ) -> None:
+        """Solutions must be there, what is masked in its order must have one, and every block must fit."""
+        if answers == "solutions" and task.examples("train")[0].solution is None:
+            raise ValueError(f"answers=solutions: needs reference solutions, which task={task.name} has not")
+        if answers == "solutions" and order == "own":
+            raise ValueError("order=own: must be random with answers=solutions, which were written in none")
+        if order == "own" and tail == "trained" and rollout.sampler.early_exit:
+            needs = "needs tail=ignored or order=random, as what is behind an answer then has no order"
+            raise ValueError(f"parity.early_exit=true: {needs}")
+        longest, canvas = max(block_length.lengths), rollout.sampler.gen_length
+        if longest > canvas:
+            raise ValueError(f"block_lengths={longest}: must be at most gen_length={canvas}")
+
+    def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
+        """One optimizer step on a block of each answer; none where there is no answer."""
+        prompts = self.chat.prompts(draw.example for draw in batch).to(self.device)
+        learnt = self._solutions(batch) if self.answers == "solutions" else self._rollouts(batch, prompts)
+        written, prompt, keys = learnt
+        if not len(written):
+            return
+        region, masked = self._region(written, keys, batch_idx)
+        mask_id = self.chat.special.mask_id
+        views = regions.complementary_views(written.tokens, region, masked, prompts[prompt], mask_id=mask_id)
+        is_first = torch.arange(len(views), device=self.device) < len(written)
+        is_read = views.is_real.any(1)  # nothing is left of R where m is all of it
+        self._learn(views[is_read], is_first[is_read])
+        self.log_step({"train/examples": float(len(written))})
+
+    def _rollouts(
+        self, batch: Sequence[Draw], prompts: Prompts
+    ) -> tuple[Trajectory, Int[Tensor, "B"], Int[Tensor, "B"]]:
+        """The answers that are learnt from, the rows of their prompts, and their random streams."""
+        rollout = self.roll_out(batch, prompts, writer=self._writer)
+        is_learnt = rollout.accepted | (self.learn_from == "all")
+        return rollout.trajectory[is_learnt], rollout.prompt[is_learnt], rollout.keys[is_learnt]
+
+    def _solutions(self, batch: Sequence[Draw]) -> tuple[Trajectory, Int[Tensor, "B"], Int[Tensor, "B"]]:
+        """The same of reference solutions; those that do not fit are counted and left out."""
+        length = self.rollout.sampler.gen_length
+        canvases, rows = self.chat.canvases(map(_solution, batch), length)
+        self.log_step({"d3llm/too_long": float(len(batch) - len(rows))})
+        keys = example_keys(self.seed, [batch[row].number for row in rows], device=self.device)
+        written = Trajectory.given(canvases.to(self.device), block_length=length)
+        return written, torch.tensor(rows, dtype=torch.int64, device=self.device), keys
+
+    def _region(
+        self, written: Trajectory, keys: Int[Tensor, "B"], step: int
+    ) -> tuple[Bool[Tensor, "B L"], Bool[Tensor, "B L"]]:
+        """R and m of each answer."""
+        (rows, canvas), end_ids = written.tokens.shape, self.chat.special.end_ids
+        ends = keys.new_full((rows,), canvas)
+        region = regions.draw_region(
+            written.lengths(end_ids),
+            ends if self.tail == "trained" else counted(written, end_ids).sum(1),
+            keys,
+            block_length=self.block_length.at(step, self.max_steps),
+            canvas=canvas,
+        )
+        order = written.step_map if self.order == "own" else regions.random_order(keys, canvas)
+        return region, regions.masked_in(region, order, self.mask_ratio.draw(step, self.max_steps, keys))
+
+    def _learn(self, views: Views, is_first: Bool[Tensor, "N"]) -> None:
+        """One optimizer step on all views, of which each rank takes its share."""
+        right = self._right(views[is_first])
+        share = right / views.is_real[is_first].sum()
+        mine, is_mine = ranks.equal_share(len(views))
+        views, is_first = views[mine], is_first[mine]
+        views = replace(views, weight=views.weight * is_mine.to(self.device)[:, None])
+        update = self.update(rows=len(views), width=views.width)
+        for rows in update:
+            with update:
+                update.backward(*self._losses(views[rows], is_first[rows], right))
+        norm, figures = update.step()
+        names = ("train/loss", "d3llm/ce1", "d3llm/ce2", "d3llm/entropy")
+        totals = dict(zip(names, figures, strict=True))
+        self.log_step({**totals, "train/gradient_norm": norm, "d3llm/right": share})
+
+    def _losses(
+        self, views: Views, is_first: Bool[Tensor, "N"], right: Float[Tensor, ""]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "4"]]:
+        """What these views add to L, and to what is logged: L, CE1, CE2, H."""
+        with self.clock("student"):
+            hidden, tokens = views.read(self.network), views.tokens[views.is_real]
+            cross_entropy = -views.weight[views.is_real] * hidden.log_probability(tokens)
+            in_m = (is_first[:, None] & (views.weight > 0))[views.is_real]
+            entropy = hidden[in_m].map(self._right_entropy, tokens[in_m])[0].sum() / right.clamp(min=1)
+        ce1, ce2 = cross_entropy[in_m].sum(), cross_entropy[~in_m].sum()
+        loss = (ce1 + ce2 + self.entropy_weight * entropy) / 4
+        return loss, torch.stack([loss, ce1, ce2, entropy]).detach()
+
+    def _right_entropy(self, logits: Float[Tensor, "N V"], tokens: Int[Tensor, "N"]) -> list[Tensor]:
+        return [regions.right_entropy(logits, tokens, temperature=self.entropy_temperature)[0]]
+
+    @torch.no_grad()
+    def _right(self, views: Views) -> Float[Tensor, ""]:
+        """How many tokens of m are the most likely ones: H is a mean over them all, however the update is cut."""
+        mine, is_mine = ranks.equal_share(len(views))
+        views = views[mine]
+        views = replace(views, is_real=views.is_real & is_mine.to(self.device)[:, None])
+        right, budget = torch.zeros((), device=self.device), self.micro_batches.tokens
+        less = needing("micro_batch_tokens", budget, during="a count of right tokens", smaller=budget // 2)
+        with self.clock("student"), dropout_off(self.network), less:
+            for rows in self.micro_batches.of(len(views), views.width):
+                part = views[rows]
+                hidden, tokens = part.read(self.network), part.tokens[part.is_real]
+                right += hidden.map(lambda logits, token: [logits.argmax(-1) == token], tokens)[0].sum()
+        ranks.add_up(right)
+        return right
+
+
+def _solution(draw: Draw) -> str:
+    if draw.example.solution is None:
+        raise ValueError(
+            f"example {draw.example.id} has no reference solution, which answers=solutions needs"
+        )
+    return draw.example.solution
