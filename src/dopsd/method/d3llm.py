@@ -18,6 +18,7 @@ from dopsd.diffusion.views import Views
 from dopsd.distillation import regions
 from dopsd.distillation.curriculum import BlockLength, MaskRatio
 from dopsd.memory import needing
+from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.teacher_weights import FixedWeights
 from dopsd.model import dropout_off
@@ -123,10 +124,11 @@ class D3LLM(OnPolicy):
         """One optimizer step on all views, of which each rank takes its share."""
         right = self._right(views[is_first])
         share = right / views.is_real[is_first].sum()
+        of, width = Forwards.of_views(views), views.width
         mine, is_mine = ranks.equal_share(len(views))
         views, is_first = views[mine], is_first[mine]
         views = replace(views, weight=views.weight * is_mine.to(self.device)[:, None])
-        update = self.update(rows=len(views), width=views.width)
+        update = self.update(rows=len(views), width=width, of=of)
         for rows in update:
             with update:
                 update.backward(*self._losses(views[rows], is_first[rows], right))
@@ -154,13 +156,14 @@ class D3LLM(OnPolicy):
     @torch.no_grad()
     def _right(self, views: Views) -> Float[Tensor, ""]:
         """How many tokens of m are the most likely ones: H is a mean over them all, however the update is cut."""
-        mine, is_mine = ranks.equal_share(len(views))
+        self.budget.forward(Forwards.of_views(views))
+        width, (mine, is_mine) = views.width, ranks.equal_share(len(views))
         views = views[mine]
         views = replace(views, is_real=views.is_real & is_mine.to(self.device)[:, None])
         right, budget = torch.zeros((), device=self.device), self.micro_batches.tokens
         less = needing("micro_batch_tokens", budget, during="a count of right tokens", smaller=budget // 2)
         with self.clock("student"), dropout_off(self.network), less:
-            for rows in self.micro_batches.of(len(views), views.width):
+            for rows in self.micro_batches.of(len(views), width):
                 part = views[rows]
                 hidden, tokens = part.read(self.network), part.tokens[part.is_real]
                 right += hidden.map(lambda logits, token: [logits.argmax(-1) == token], tokens)[0].sum()
