@@ -39,8 +39,8 @@ TRAIN = [
     ("divergence=fk", "divergence=fk: no such arm; did you mean fkl? (fkl, jsd, rkl)"),
     ("clip=0.05", "clip=0.05: must be one of none, nonnegative, pointwise, token"),
     ("logger=false", "logger=false: must be one of csv, tensorboard, wandb"),
-    ("teacher=none", "teacher=none: must be one of ar_prefix, suffix"),
-    ("model=/a/b", "model=/a/b: no such arm; there are llada_1_5, llada_8b, tiny"),
+    ("teacher=none", "teacher=none: must be one of ar_prefix, later_state, suffix"),
+    ("model=/a/b", "model=/a/b: no such arm; there are d3llm_llada, llada_1_5, llada_8b, tiny"),
     ("hydra/launcher=1", "hydra/launcher=1: must be the name of an arm"),
     # spelling and flags
     ("rho=[1", "rho=[1: cannot be read as key=value"),

@@ -56,7 +56,7 @@ def choosing(group: str, arm: str) -> list[str]:
         return typed(group, arm)
     one, other = group.split("/")
     first = next(it for it in arms(one) if arm.startswith(f"{it}_"))
-    return [f"{one}={first}", f"{other}={arm.removeprefix(f'{first}_')}"]
+    return [f"{one}={first}", *typed(other, arm.removeprefix(f"{first}_"))]
 
 
 def test_every_file_is_an_entry_an_arm_or_hydras_own() -> None:

@@ -14,9 +14,10 @@ from dopsd.distillation.teacher import ARPrefixTeacher, SuffixTeacher
 from dopsd.method import scoring
 from dopsd.method.budget import BUDGET, Flop, StopAt
 from dopsd.method.dopsd import Learning
-from dopsd.method.sft import SFT
 from dopsd.method.teacher_weights import LiveWeights
+from dopsd.method.text_sft import Solutions, TextSFT
 from dopsd.rollout import Rollout
+from dopsd.stream import Draw
 
 PROMPTS, LENGTH, STEPS = int(CHAT.prompts(draw.example for draw in DRAWS).attention_mask.sum()), 12, 6
 WEIGHTS = 3 * 5  # of the one linear layer
@@ -67,7 +68,8 @@ def test_of_dopsd_it_is_tries_updates_and_the_teacher(teacher: Any, micro_batch_
 
 def test_of_sft_it_is_updates_alone() -> None:
     network, rows = Asked(), len(DRAWS)
-    method = SFT(gen_length=8, **shared(network=network, micro_batch_tokens=40))
+    form = {"source": Solutions(), "gen_length": 8, "form": "exact_count", "tail": "trained"}
+    method = TextSFT(**form, **shared(network=network, micro_batch_tokens=40))
     Study(method)
     tokens = PROMPTS + rows * 8
     assert method.budget.spent == dict.fromkeys(BUDGET, 0) | {
@@ -82,8 +84,11 @@ def test_of_sft_it_is_updates_alone() -> None:
 
 def test_of_a_likelihood_it_is_all_views_and_then_those_that_are_followed() -> None:
     network, random = Asked(), torch.Generator().manual_seed(0)
-    method = SFT(gen_length=8, **shared(network=network, micro_batch_tokens=40))
-    Study(method, [])
+    form = {"source": Solutions(), "gen_length": 8, "form": "exact_count", "tail": "trained"}
+    method = TextSFT(**form, **shared(network=network, micro_batch_tokens=40))
+    Study(
+        method, [Draw(example=example(0, solution="abcdefghijkl"), number=0)]
+    )  # too long: nothing is learnt
     finished = torch.randint(4, 16, (5, 8), generator=random)
     views = Views.of(
         row=torch.arange(5),

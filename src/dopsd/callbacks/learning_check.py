@@ -22,6 +22,7 @@ class LearningCounts:
     accepted: int = 0
     too_long: int = 0
     without_pair: int = 0
+    without_signal: int = 0
     losses: int = 0
     finite_gradients: int = 0
 
@@ -34,23 +35,34 @@ class LearningCounts:
 
     @property
     def _cause(self) -> str:
-        if self.finite_gradients:
-            return "every gradient was 0, the teacher says what the student says (try a higher rho)"
-        if self.losses:
-            return "no gradient was finite (try a lower lr, or model.dtype=float32)"
-        if self.too_long:
-            return "no reference solution fits into the canvas (try a higher gen_length)"
-        if self.without_pair:
-            return (
+        causes = (
+            (
+                self.finite_gradients,
+                "every gradient was 0, the teacher says what the student says (try a higher rho)",
+            ),
+            (self.losses, "no gradient was finite (try a lower lr, or model.dtype=float32)"),
+            (self.too_long, "no reference solution fits into the canvas (try a higher gen_length)"),
+            (
+                self.without_pair,
                 "no prompt had a better and a worse answer (try a higher group_size, another temperature, "
-                "pairs.compare=score, or pairs=solution_vs_refused)"
-            )
-        if self.accepted:
-            return "the teacher left nothing of the accepted answers to learn (try a lower rho)"
-        return (
-            "no answer was accepted (try more max_attempts, another temperature or gen_length, an easier task, "
-            "or method=sft first; learning.learn_from=all learns from refused answers, too)"
+                "pairs.compare=score, or pairs=solution_vs_refused)",
+            ),
+            (
+                self.without_signal,
+                "all completions of every prompt had the same reward (try more max_attempts, another temperature, "
+                "another reward, or method=sft first)",
+            ),
+            (
+                self.accepted,
+                "the teacher left nothing of the accepted answers to learn (try a lower rho)",
+            ),
+            (
+                True,
+                "no answer was accepted (try more max_attempts, another temperature or gen_length, an easier task, "
+                "or method=sft first; learning.learn_from=all learns from refused answers, too)",
+            ),
         )
+        return next(cause for holds, cause in causes if holds)
 
 
 class LearningCheck(L.Callback):
@@ -69,6 +81,7 @@ class LearningCheck(L.Callback):
         counts.accepted += round(values.get("rollout/accepted", 0.0) * len(batch))
         counts.too_long += round(values.get("sft/too_long", 0.0) + values.get("pairs/too_long", 0.0))
         counts.without_pair += round(values.get("pairs/without", 0.0))
+        counts.without_signal += values.get("reward/groups_with_signal") == 0
         counts.losses += "train/loss" in values
         counts.finite_gradients += isfinite(gradient)
         if isfinite(gradient) and gradient > _ROUNDING:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dopsd.chat import Chat
 from dopsd.diffusion.noise import example_keys
-from dopsd.diffusion.trajectory import GIVEN, Trajectory
+from dopsd.diffusion.trajectory import Trajectory
 from dopsd.policy.pairs import PairChoice, Pairs, best_and_worst
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.setting import setting
@@ -141,10 +141,4 @@ def given_answers(answers: Sequence[list[int]], chat: Chat, gen_length: int, blo
     """Texts as canvases that were never sampled, filled up with end of text."""
     end = chat.special.eos_id
     rows = [tokens + [end] * (gen_length - len(tokens)) for tokens in answers]
-    tokens = torch.tensor(rows, dtype=torch.int64).view(-1, gen_length)
-    return Trajectory(
-        tokens=tokens,
-        step_map=torch.full_like(tokens, GIVEN),
-        steps=torch.zeros(len(tokens), dtype=torch.int64),
-        block_length=block_length,
-    )
+    return Trajectory.given(torch.tensor(rows, dtype=torch.int64).view(-1, gen_length), block_length)
