@@ -5,15 +5,18 @@ import torch
 from enumeration import MASK, finished, masked, prompts_of, table_network, values
 
 from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.responses import Responses
 from dopsd.likelihood.coupled import Coupled
 
 PROMPT, RESPONSE, ROWS, ANSWER = (1, 2), (2, 1, 0, 1, 0, 2), 400, 5
 ARM = Coupled(lowest_ratio=0.2, highest_ratio=0.8)
 VIEWS = ARM.views(
-    finished([RESPONSE] * ROWS),
-    (torch.arange(6) < ANSWER).expand(ROWS, -1),
-    prompts_of([PROMPT] * ROWS),
-    example_keys(0, range(ROWS)),
+    Responses(
+        trajectory=finished([RESPONSE] * ROWS),
+        scored=(torch.arange(6) < ANSWER).expand(ROWS, -1),
+        prompts=prompts_of([PROMPT] * ROWS),
+        keys=example_keys(0, range(ROWS)),
+    ),
     mask_id=MASK,
 )
 

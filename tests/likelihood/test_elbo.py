@@ -18,6 +18,7 @@ from enumeration import (
 )
 
 from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.likelihood.elbo import Elbo
 from dopsd.likelihood.elbo_coupled import CoupledElbo
@@ -32,7 +33,10 @@ def draws(likelihood: Likelihood, response: Canvas, number: int = DRAWS, counted
     """The views of the same response under many keys."""
     scored = (torch.arange(len(response)) < (counted or len(response))).expand(number, -1)
     prompts, keys = prompts_of([PROMPT] * number), example_keys(0, range(number))
-    return likelihood.views(finished([response] * number), scored, prompts, keys, mask_id=MASK)
+    return likelihood.views(
+        Responses(trajectory=finished([response] * number), scored=scored, prompts=prompts, keys=keys),
+        mask_id=MASK,
+    )
 
 
 def weighted(network, response: Canvas) -> list[tuple[float, float, int]]:

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from dopsd.diffusion.counted import counted
 from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.trajectory import NEVER
 from dopsd.diffusion.views import Views
 from dopsd.entry.composing import CONF
@@ -32,7 +33,9 @@ every_arm = pytest.mark.parametrize("name", ARMS)
 
 def views_of(name: str, *, trajectory=TRAJECTORY, scored=SCORED, prompts=PROMPTS, keys=KEYS) -> Views:
     prompts = prompts_of(prompts) if isinstance(prompts, list) else prompts
-    return ARMS[name].views(trajectory, scored, prompts, keys, mask_id=MASK)
+    return ARMS[name].views(
+        Responses(trajectory=trajectory, scored=scored, prompts=prompts, keys=keys), mask_id=MASK
+    )
 
 
 def described(views: Views, row: int) -> list[tuple]:
@@ -81,10 +84,12 @@ def test_a_rows_views_do_not_depend_on_the_batch_or_on_padding(name: str) -> Non
     padded = views_of(name, prompts=wider)
     for row in range(3):
         alone = ARMS[name].views(
-            TRAJECTORY[torch.tensor([row])],
-            SCORED[[row]],
-            prompts_of([PROMPTS[row]]),
-            KEYS[[row]],
+            Responses(
+                trajectory=TRAJECTORY[torch.tensor([row])],
+                scored=SCORED[[row]],
+                prompts=prompts_of([PROMPTS[row]]),
+                keys=KEYS[[row]],
+            ),
             mask_id=MASK,
         )
         assert described(together, row) == described(alone, 0) == described(padded, row)
@@ -111,7 +116,9 @@ def test_only_the_arms_that_say_so_mask_the_prompt(name: str) -> None:
     same = torch.equal(views.prompts.tokens, prompts_of(PROMPTS).tokens[views.row])
     assert same == (name not in UNMASKED)
     arm = instantiate(FILES[name], **UNMASKED.get(name, {}))
-    views = arm.views(TRAJECTORY, SCORED, prompts_of(PROMPTS), KEYS, mask_id=MASK)
+    views = arm.views(
+        Responses(trajectory=TRAJECTORY, scored=SCORED, prompts=prompts_of(PROMPTS), keys=KEYS), mask_id=MASK
+    )
     assert torch.equal(views.prompts.tokens, prompts_of(PROMPTS).tokens[views.row])
 
 
@@ -243,10 +250,12 @@ def test_with_one_token_and_nothing_else_hidden_all_are_its_log_p(name: str) -> 
     rows = len(responses)
     exact = torch.stack([network((1,), (MASK,))[0, response[0]] for response in responses])
     views = arm.views(
-        finished(responses),
-        torch.ones(rows, 1).bool(),
-        prompts_of([(1,)] * rows),
-        example_keys(0, range(rows)),
+        Responses(
+            trajectory=finished(responses),
+            scored=torch.ones(rows, 1).bool(),
+            prompts=prompts_of([(1,)] * rows),
+            keys=example_keys(0, range(rows)),
+        ),
         mask_id=MASK,
     )
     for positive in (True, False):

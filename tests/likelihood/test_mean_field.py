@@ -7,6 +7,7 @@ import torch
 from enumeration import MASK, Canvas, all_responses, finished, orders, prompts_of, values
 
 from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.responses import Responses
 from dopsd.likelihood.mean_field import MeanField
 
 
@@ -25,7 +26,13 @@ def test_it_is_no_bound() -> None:
     responses = all_responses(2, tokens=2)
     arm, prompts = MeanField(prompt_mask=0.0), prompts_of([(1,)] * 4)
     views = arm.views(
-        finished(responses), torch.ones(4, 2).bool(), prompts, example_keys(0, range(4)), mask_id=MASK
+        Responses(
+            trajectory=finished(responses),
+            scored=torch.ones(4, 2).bool(),
+            prompts=prompts,
+            keys=example_keys(0, range(4)),
+        ),
+        mask_id=MASK,
     )
     found = values(arm, twins, views, 4).sum(1).exp()
     assert found.tolist() == pytest.approx([1 / 4] * 4)
@@ -38,7 +45,13 @@ def test_the_whole_canvas_is_masked_and_of_the_prompt_a_share(probability: float
     rows, prompts = 2000, prompts_of([(1, 2, 1, 1), (2, 2)] * 1000)
     scored = torch.tensor([[True, True, False]]).expand(rows, -1)
     views = MeanField(prompt_mask=probability).views(
-        finished([(1, 0, 2)] * rows), scored, prompts, example_keys(1, range(rows)), mask_id=MASK
+        Responses(
+            trajectory=finished([(1, 0, 2)] * rows),
+            scored=scored,
+            prompts=prompts,
+            keys=example_keys(1, range(rows)),
+        ),
+        mask_id=MASK,
     )
     assert len(views) == rows
     assert (views.canvas == MASK).all()

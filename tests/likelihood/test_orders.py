@@ -18,6 +18,7 @@ from enumeration import (
 )
 
 from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.trajectory import GIVEN
 from dopsd.likelihood.exact_order import ExactOrder
 from dopsd.likelihood.likelihood import Likelihood
@@ -35,10 +36,12 @@ def totals(
     """The sum over tokens of each response's value."""
     rows = len(responses)
     views = likelihood.views(
-        finished(responses, step_maps),
-        torch.ones(rows, len(responses[0])).bool(),
-        prompts_of([PROMPT] * rows),
-        example_keys(0, range(rows)),
+        Responses(
+            trajectory=finished(responses, step_maps),
+            scored=torch.ones(rows, len(responses[0])).bool(),
+            prompts=prompts_of([PROMPT] * rows),
+            keys=example_keys(0, range(rows)),
+        ),
         mask_id=MASK,
     )
     return values(likelihood, network, views, rows).sum(1)
@@ -131,7 +134,13 @@ def test_in_one_step_the_trajectory_is_the_mean_field() -> None:
 def test_a_steps_tokens_share_a_view_and_what_was_given_is_seen_and_not_scored() -> None:
     trajectory = finished([(2, 0, 1, 1)], [(1, GIVEN, 0, 0)])
     views = TrajectoryLikelihood().views(
-        trajectory, torch.ones(1, 4).bool(), prompts_of([PROMPT]), example_keys(0, [0]), mask_id=MASK
+        Responses(
+            trajectory=trajectory,
+            scored=torch.ones(1, 4).bool(),
+            prompts=prompts_of([PROMPT]),
+            keys=example_keys(0, [0]),
+        ),
+        mask_id=MASK,
     )
     assert views.canvas.tolist() == [[MASK, 0, MASK, MASK], [MASK, 0, 1, 1]]
     read = [row[real].tolist() for row, real in zip(views.columns, views.is_real, strict=True)]

@@ -8,6 +8,7 @@ import torch
 from enumeration import MASK, Canvas, finished, log_p, masked, prompts_of, subsets, table_network, values
 
 from dopsd.diffusion.noise import example_keys
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.likelihood.spg import SandwichedBounds
 
@@ -19,10 +20,12 @@ ROWS = 400
 
 def views_of(arm: SandwichedBounds, *, answer: int = ANSWER, rows: int = ROWS) -> Views:
     return arm.views(
-        finished([RESPONSE] * rows, block_length=BLOCK),
-        (torch.arange(len(RESPONSE)) < answer).expand(rows, -1),
-        prompts_of([PROMPT] * rows),
-        example_keys(0, range(rows)),
+        Responses(
+            trajectory=finished([RESPONSE] * rows, block_length=BLOCK),
+            scored=(torch.arange(len(RESPONSE)) < answer).expand(rows, -1),
+            prompts=prompts_of([PROMPT] * rows),
+            keys=example_keys(0, range(rows)),
+        ),
         mask_id=MASK,
     )
 

@@ -197,9 +197,9 @@ def test_in_its_own_order_a_block_of_the_rollout_is_masked_as_in_a_state_that_wa
     seen: list[tuple[torch.Tensor, ...]] = []
     region_of = D3LLM._region
 
-    def spy(self, written, keys, step):
-        region, masked = region_of(self, written, keys, step)
-        seen.append((written.step_map, region, masked))
+    def spy(self, written, step):
+        region, masked = region_of(self, written, step)
+        seen.append((written.trajectory.step_map, region, masked))
         return region, masked
 
     monkeypatch.setattr(D3LLM, "_region", spy)

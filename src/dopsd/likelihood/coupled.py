@@ -3,14 +3,11 @@
 from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Int
 from pydantic import Field
-from torch import Tensor
 
 from dopsd.diffusion.masking import independent_mask
 from dopsd.diffusion.noise import Purpose, derive, uniform
-from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood, rows_of
 from dopsd.setting import setting
@@ -37,27 +34,20 @@ class Coupled(Likelihood):
                 f"lowest_ratio={self.lowest_ratio} must be at most highest_ratio={self.highest_ratio}"
             )
 
-    def views(
-        self,
-        trajectory: Trajectory,
-        scored: Bool[Tensor, "B L"],
-        prompts: Prompts,
-        keys: Int[Tensor, "B"],
-        *,
-        mask_id: int,
-    ) -> Views:
+    def views(self, responses: Responses, *, mask_id: int) -> Views:
         """Three views of each response, less those in which nothing is masked."""
-        between = uniform(derive(keys, Purpose.MASKED_RATIO))
+        scored = responses.scored
+        between = uniform(derive(responses.keys, Purpose.MASKED_RATIO))
         ratio = self.lowest_ratio + between * (self.highest_ratio - self.lowest_ratio)
-        drawn = independent_mask(derive(keys, Purpose.MASKED_POSITION), ratio, scored.shape[1])
-        row = rows_of(keys, 3)
+        drawn = independent_mask(derive(responses.keys, Purpose.MASKED_POSITION), ratio, scored.shape[1])
+        row = rows_of(responses, 3)
+        of = responses[row]
         read = torch.stack([scored, scored & drawn, scored & ~drawn], 1).flatten(0, 1)
-        finished = trajectory.tokens[row]
         return Views.of(
             row=row,
-            prompts=prompts.rows(row),
-            canvas=finished.masked_fill(read | ~scored[row], mask_id),
-            finished=finished,
+            prompts=of.prompts,
+            canvas=of.tokens.masked_fill(read | ~of.scored, mask_id),
+            finished=of.tokens,
             read=read,
             weight=torch.stack([torch.ones_like(ratio), 1 / ratio, 1 / (1 - ratio)], 1).flatten() / 2,
         )

@@ -3,14 +3,11 @@
 from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Int
 from pydantic import Field
-from torch import Tensor
 
 from dopsd.diffusion.masking import mask_of, masked_count
 from dopsd.diffusion.noise import Purpose, derive
-from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood, rows_of, sample_keys
 from dopsd.setting import setting
@@ -31,29 +28,21 @@ class Elbo(Likelihood):
     per_length: bool
     per_token = False
 
-    def views(
-        self,
-        trajectory: Trajectory,
-        scored: Bool[Tensor, "B L"],
-        prompts: Prompts,
-        keys: Int[Tensor, "B"],
-        *,
-        mask_id: int,
-    ) -> Views:
+    def views(self, responses: Responses, *, mask_id: int) -> Views:
         """`samples` x `masks_per_count` views of each response."""
-        row = rows_of(keys, self.samples * self.masks_per_count)
-        among, finished = scored[row], trajectory.tokens[row]
-        of_count = sample_keys(keys, self.samples).repeat_interleave(self.masks_per_count, 1)
-        which = torch.arange(of_count.shape[1], device=keys.device) % self.masks_per_count
+        row = rows_of(responses, self.samples * self.masks_per_count)
+        of = responses[row]
+        of_count = sample_keys(responses.keys, self.samples).repeat_interleave(self.masks_per_count, 1)
+        which = torch.arange(of_count.shape[1], device=row.device) % self.masks_per_count
         of_mask = derive(derive(of_count, Purpose.LIKELIHOOD_MASK), which)
-        count = masked_count(of_count.flatten(), among)
-        masked = mask_of(of_mask.flatten(), among=among, count=count)
-        share = 1.0 if self.per_length else among.sum(1)
+        count = masked_count(of_count.flatten(), of.scored)
+        masked = mask_of(of_mask.flatten(), among=of.scored, count=count)
+        share = 1.0 if self.per_length else of.scored.sum(1)
         return Views.of(
             row=row,
-            prompts=prompts.rows(row),
-            canvas=finished.masked_fill(masked, mask_id),
-            finished=finished,
+            prompts=of.prompts,
+            canvas=of.tokens.masked_fill(masked, mask_id),
+            finished=of.tokens,
             read=masked,
             weight=share / (count.double() * self.samples * self.masks_per_count),
         )

@@ -3,14 +3,11 @@
 from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Int
 from pydantic import Field
-from torch import Tensor
 
 from dopsd.diffusion.masking import mask_of
 from dopsd.diffusion.noise import Purpose, derive, uniform
-from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood, rows_of, sample_keys
 from dopsd.setting import setting
@@ -30,31 +27,23 @@ class CoupledElbo(Likelihood):
     per_length: bool
     per_token = False
 
-    def views(
-        self,
-        trajectory: Trajectory,
-        scored: Bool[Tensor, "B L"],
-        prompts: Prompts,
-        keys: Int[Tensor, "B"],
-        *,
-        mask_id: int,
-    ) -> Views:
+    def views(self, responses: Responses, *, mask_id: int) -> Views:
         """Two views for each of `samples` pairs, less those in which nothing is masked."""
-        row = rows_of(keys, self.samples)
-        among, length = scored[row], scored[row].sum(1)
-        offset = uniform(derive(keys, Purpose.LIKELIHOOD_OFFSET))[:, None]
-        place = (offset + torch.arange(self.samples, device=keys.device)) / self.samples
+        row = rows_of(responses, self.samples)
+        among, length = responses.scored[row], responses.scored[row].sum(1)
+        offset = uniform(derive(responses.keys, Purpose.LIKELIHOOD_OFFSET))[:, None]
+        place = (offset + torch.arange(self.samples, device=row.device)) / self.samples
         count = (place.flatten() * (length + 1)).long()
-        drawn = mask_of(sample_keys(keys, self.samples).flatten(), among=among, count=count)
+        drawn = mask_of(sample_keys(responses.keys, self.samples).flatten(), among=among, count=count)
         masked = torch.stack([drawn, among & ~drawn], 1).flatten(0, 1)
         row, length = row.repeat_interleave(2), length.repeat_interleave(2)
         weight = (length + 1) / (2 * self.samples * masked.sum(1).double())
-        finished = trajectory.tokens[row]
+        of = responses[row]
         return Views.of(
             row=row,
-            prompts=prompts.rows(row),
-            canvas=finished.masked_fill(masked, mask_id),
-            finished=finished,
+            prompts=of.prompts,
+            canvas=of.tokens.masked_fill(masked, mask_id),
+            finished=of.tokens,
             read=masked,
             weight=weight / length if self.per_length else weight,
         )

@@ -1,11 +1,8 @@
 """The exact likelihood of writing one token at a time from left to right."""
 
 import torch
-from jaxtyping import Bool, Int
-from torch import Tensor
 
-from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood
 from dopsd.setting import setting
@@ -20,24 +17,16 @@ class ExactOrder(Likelihood):
 
     per_token = True
 
-    def views(
-        self,
-        trajectory: Trajectory,
-        scored: Bool[Tensor, "B L"],
-        prompts: Prompts,
-        keys: Int[Tensor, "B"],
-        *,
-        mask_id: int,
-    ) -> Views:
+    def views(self, responses: Responses, *, mask_id: int) -> Views:
         """A view for each scored token, in which it and all that follows is masked."""
-        row, column = scored.nonzero(as_tuple=True)
-        finished = trajectory.tokens[row]
-        columns = torch.arange(scored.shape[1], device=keys.device)
+        row, column = responses.scored.nonzero(as_tuple=True)
+        of = responses[row]
+        columns = torch.arange(of.tokens.shape[1], device=row.device)
         return Views.of(
             row=row,
-            prompts=prompts.rows(row),
-            canvas=finished.masked_fill(columns >= column[:, None], mask_id),
-            finished=finished,
+            prompts=of.prompts,
+            canvas=of.tokens.masked_fill(columns >= column[:, None], mask_id),
+            finished=of.tokens,
             read=columns == column[:, None],
-            weight=torch.ones(len(row), device=keys.device),
+            weight=torch.ones_like(row, dtype=torch.float32),
         )

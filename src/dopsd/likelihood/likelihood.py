@@ -7,8 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dopsd.diffusion.noise import Purpose, derive
-from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 
 
@@ -16,23 +15,15 @@ class Likelihood(ABC):
     """Names the forwards that score a response, and combines their log-probabilities into its value.
 
     The views depend on tokens and keys alone, so equal keys give the policy, the old policy and the reference the same
-    masks. `keys` are the completions' own streams, of one update.
+    masks. The responses' keys are the completions' own streams, of one update.
     """
 
     per_token: bool
     """Whether `combine` gives a value for each token, (B, L), or one for each sequence, (B,)."""
 
     @abstractmethod
-    def views(
-        self,
-        trajectory: Trajectory,
-        scored: Bool[Tensor, "B L"],
-        prompts: Prompts,
-        keys: Int[Tensor, "B"],
-        *,
-        mask_id: int,
-    ) -> Views:
-        """The forwards for the tokens `scored` (the counted positions C) of each response, in the order of the rows."""
+    def views(self, responses: Responses, *, mask_id: int) -> Views:
+        """The forwards for the scored tokens (the counted positions C) of each response, in the order of the rows."""
 
     def combine(
         self,
@@ -55,6 +46,6 @@ def sample_keys(keys: Int[Tensor, "B"], samples: int) -> Int[Tensor, "B {samples
     return derive(derive(keys, Purpose.LIKELIHOOD_SAMPLE)[:, None], torch.arange(samples, device=keys.device))
 
 
-def rows_of(keys: Int[Tensor, "B"], repeats: int) -> Int[Tensor, "N"]:
+def rows_of(responses: Responses, repeats: int) -> Int[Tensor, "N"]:
     """0..B-1, each so many times."""
-    return torch.arange(len(keys), device=keys.device).repeat_interleave(repeats)
+    return torch.arange(len(responses), device=responses.keys.device).repeat_interleave(repeats)

@@ -3,13 +3,10 @@
 from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Int
 from pydantic import Field
-from torch import Tensor
 
 from dopsd.diffusion.masking import mask_prompts
-from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood, rows_of
 from dopsd.setting import setting
@@ -26,21 +23,13 @@ class MeanField(Likelihood):
     prompt_mask: Annotated[float, Field(ge=0, le=1)]
     per_token = True
 
-    def views(
-        self,
-        trajectory: Trajectory,
-        scored: Bool[Tensor, "B L"],
-        prompts: Prompts,
-        keys: Int[Tensor, "B"],
-        *,
-        mask_id: int,
-    ) -> Views:
+    def views(self, responses: Responses, *, mask_id: int) -> Views:
         """One view of each response."""
         return Views.of(
-            row=rows_of(keys, 1),
-            prompts=mask_prompts(prompts, keys, self.prompt_mask, mask_id),
-            canvas=torch.full_like(trajectory.tokens, mask_id),
-            finished=trajectory.tokens,
-            read=scored,
-            weight=torch.ones(len(keys), device=keys.device),
+            row=rows_of(responses, 1),
+            prompts=mask_prompts(responses.prompts, responses.keys, self.prompt_mask, mask_id),
+            canvas=torch.full_like(responses.tokens, mask_id),
+            finished=responses.tokens,
+            read=responses.scored,
+            weight=torch.ones_like(responses.keys, dtype=torch.float32),
         )

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from dopsd.diffusion.masking import exact_count_mask, independent_mask, mask_prompts
 from dopsd.diffusion.noise import Purpose, derive, uniform
-from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood, rows_of, sample_keys
 from dopsd.setting import setting
@@ -34,28 +33,21 @@ class SandwichedBounds(Likelihood):
     context_mask: Share
     per_token = False
 
-    def views(
-        self,
-        trajectory: Trajectory,
-        scored: Bool[Tensor, "B L"],
-        prompts: Prompts,
-        keys: Int[Tensor, "B"],
-        *,
-        mask_id: int,
-    ) -> Views:
+    def views(self, responses: Responses, *, mask_id: int) -> Views:
         """`samples` views of each response, in different blocks as long as there are any; the weight is 1 / t."""
-        row, of_view = rows_of(keys, self.samples), sample_keys(keys, self.samples).flatten()
-        among, finished = scored[row], trajectory.tokens[row]
-        block = self._blocks(scored, trajectory.block_length, keys).flatten()[:, None]
-        of_column = torch.arange(scored.shape[1], device=keys.device) // trajectory.block_length
+        row = rows_of(responses, self.samples)
+        of, of_view = responses[row], sample_keys(responses.keys, self.samples).flatten()
+        among, (_, canvas), block_length = of.scored, of.tokens.shape, of.trajectory.block_length
+        block = self._blocks(responses.scored, block_length, responses.keys).flatten()[:, None]
+        of_column = torch.arange(canvas, device=row.device) // block_length
         drawn = exact_count_mask(of_view, among & (of_column == block))
-        before = independent_mask(derive(of_view, Purpose.MASKED_CONTEXT), self.context_mask, scored.shape[1])
+        before = independent_mask(derive(of_view, Purpose.MASKED_CONTEXT), self.context_mask, canvas)
         masked = drawn | (among & (of_column > block)) | (among & (of_column < block) & before)
         return Views.of(
             row=row,
-            prompts=mask_prompts(prompts.rows(row), of_view, self.context_mask, mask_id),
-            canvas=finished.masked_fill(masked | ~among, mask_id),
-            finished=finished,
+            prompts=mask_prompts(of.prompts, of_view, self.context_mask, mask_id),
+            canvas=of.tokens.masked_fill(masked | ~among, mask_id),
+            finished=of.tokens,
             read=masked,
             weight=among.sum(1) / masked.sum(1).double(),
         )

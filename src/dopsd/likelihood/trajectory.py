@@ -1,11 +1,9 @@
 """The likelihood along the states that the rollout itself went through."""
 
 import torch
-from jaxtyping import Bool, Int
-from torch import Tensor
 
-from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory
+from dopsd.diffusion.responses import Responses
+from dopsd.diffusion.trajectory import GIVEN, NEVER
 from dopsd.diffusion.views import Views
 from dopsd.likelihood.likelihood import Likelihood
 from dopsd.setting import setting
@@ -22,25 +20,18 @@ class TrajectoryLikelihood(Likelihood):
 
     per_token = True
 
-    def views(
-        self,
-        trajectory: Trajectory,
-        scored: Bool[Tensor, "B L"],
-        prompts: Prompts,
-        keys: Int[Tensor, "B"],
-        *,
-        mask_id: int,
-    ) -> Views:
+    def views(self, responses: Responses, *, mask_id: int) -> Views:
         """A view for each such step: the canvas before it, read at what it unmasked."""
-        written = scored & (trajectory.step_map != GIVEN) & (trajectory.step_map != NEVER)
+        trajectory = responses.trajectory
+        written = responses.scored & (trajectory.step_map != GIVEN) & (trajectory.step_map != NEVER)
         of_token = written.nonzero()[:, 0], trajectory.step_map[written]
         row, step = torch.stack(of_token).unique(dim=1)
-        visited = trajectory[row]
+        of = responses[row]
         return Views.of(
             row=row,
-            prompts=prompts.rows(row),
-            canvas=visited.canvas_at(step, mask_id),
-            finished=visited.tokens,
-            read=written[row] & (visited.step_map == step[:, None]),
-            weight=torch.ones(len(row), device=keys.device),
+            prompts=of.prompts,
+            canvas=of.trajectory.canvas_at(step, mask_id),
+            finished=of.tokens,
+            read=written[row] & (of.trajectory.step_map == step[:, None]),
+            weight=torch.ones_like(row, dtype=torch.float32),
         )

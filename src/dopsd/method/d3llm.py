@@ -10,16 +10,15 @@ from pydantic import Field
 from torch import Tensor
 
 from dopsd import ranks
-from dopsd.diffusion.counted import counted
-from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.distillation import regions
 from dopsd.distillation.curriculum import BlockLength, MaskRatio
 from dopsd.memory import needing
 from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
+from dopsd.method.solutions import solutions
 from dopsd.method.teacher_weights import FixedWeights
 from dopsd.model import dropout_off
 from dopsd.rollout import Rollout
@@ -75,49 +74,44 @@ class D3LLM(OnPolicy):
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """One optimizer step on a block of each answer; none where there is no answer."""
         prompts = self.chat.prompts(draw.example for draw in batch).to(self.device)
-        learnt = self._solutions(batch) if self.answers == "solutions" else self._rollouts(batch, prompts)
-        written, prompt, keys = learnt
+        from_solutions = self.answers == "solutions"
+        written = self._solutions(batch, prompts) if from_solutions else self._rollouts(batch, prompts)
         if not len(written):
             return
-        region, masked = self._region(written, keys, batch_idx)
-        mask_id = self.chat.special.mask_id
-        views = regions.complementary_views(written.tokens, region, masked, prompts[prompt], mask_id=mask_id)
+        region, masked = self._region(written, batch_idx)
+        views = regions.complementary_views(
+            written.tokens, region, masked, written.prompts, mask_id=self.chat.special.mask_id
+        )
         is_first = torch.arange(len(views), device=self.device) < len(written)
         is_read = views.is_real.any(1)  # nothing is left of R where m is all of it
         self._learn(views[is_read], is_first[is_read])
         self.log_step({"train/examples": float(len(written))})
 
-    def _rollouts(
-        self, batch: Sequence[Draw], prompts: Prompts
-    ) -> tuple[Trajectory, Int[Tensor, "B"], Int[Tensor, "B"]]:
-        """The answers that are learnt from, the rows of their prompts, and their random streams."""
+    def _rollouts(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
+        """The answers that are learnt from."""
         rollout = self.roll_out(batch, prompts, writer=self._writer)
         is_learnt = rollout.accepted | (self.learn_from == "all")
-        return rollout.trajectory[is_learnt], rollout.prompt[is_learnt], rollout.keys[is_learnt]
+        return rollout.answering(prompts, self.chat.special.end_ids)[is_learnt]
 
-    def _solutions(self, batch: Sequence[Draw]) -> tuple[Trajectory, Int[Tensor, "B"], Int[Tensor, "B"]]:
+    def _solutions(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
         """The same of reference solutions; those that do not fit are counted and left out."""
         length = self.rollout.sampler.gen_length
-        canvases, rows = self.chat.canvases(map(_solution, batch), length)
-        self.log_step({"d3llm/too_long": float(len(batch) - len(rows))})
-        keys = example_keys(self.seed, [batch[row].number for row in rows], device=self.device)
-        written = Trajectory.given(canvases.to(self.device), block_length=length)
-        return written, torch.tensor(rows, dtype=torch.int64, device=self.device), keys
+        fitting = solutions(batch, prompts, chat=self.chat, seed=self.seed, length=length)
+        self.log_step({"d3llm/too_long": float(len(batch) - len(fitting))})
+        return fitting
 
-    def _region(
-        self, written: Trajectory, keys: Int[Tensor, "B"], step: int
-    ) -> tuple[Bool[Tensor, "B L"], Bool[Tensor, "B L"]]:
+    def _region(self, written: Responses, step: int) -> tuple[Bool[Tensor, "B L"], Bool[Tensor, "B L"]]:
         """R and m of each answer."""
-        (rows, canvas), end_ids = written.tokens.shape, self.chat.special.end_ids
+        (rows, canvas), keys = written.tokens.shape, written.keys
         ends = keys.new_full((rows,), canvas)
         region = regions.draw_region(
-            written.lengths(end_ids),
-            ends if self.tail == "trained" else counted(written, end_ids).sum(1),
+            written.trajectory.lengths(self.chat.special.end_ids),
+            ends if self.tail == "trained" else written.scored.sum(1),
             keys,
             block_length=self.block_length.at(step, self.max_steps),
             canvas=canvas,
         )
-        order = written.step_map if self.order == "own" else regions.random_order(keys, canvas)
+        order = written.trajectory.step_map if self.order == "own" else regions.random_order(keys, canvas)
         return region, regions.masked_in(region, order, self.mask_ratio.draw(step, self.max_steps, keys))
 
     def _learn(self, views: Views, is_first: Bool[Tensor, "N"]) -> None:
@@ -169,11 +163,3 @@ class D3LLM(OnPolicy):
                 right += hidden.map(lambda logits, token: [logits.argmax(-1) == token], tokens)[0].sum()
         ranks.add_up(right)
         return right
-
-
-def _solution(draw: Draw) -> str:
-    if draw.example.solution is None:
-        raise ValueError(
-            f"example {draw.example.id} has no reference solution, which answers=solutions needs"
-        )
-    return draw.example.solution

@@ -1,6 +1,7 @@
 """Policy gradients from groups of completions: diffu-GRPO (d1, arXiv 2504.12216) and its followers."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -9,16 +10,15 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from dopsd.diffusion.counted import counted
 from dopsd.diffusion.noise import Purpose, derive
-from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.responses import Responses
 from dopsd.likelihood.likelihood import Likelihood
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.scoring import evaluate, follow
 from dopsd.method.teacher_weights import TeacherWeights
 from dopsd.policy.advantage import Advantage
 from dopsd.policy.surrogate import Surrogate, Valuation
-from dopsd.rollout import Rollout, RolloutBatch
+from dopsd.rollout import Rollout
 from dopsd.rollout.reward import Reward
 from dopsd.stream import Draw
 from dopsd.task import Task
@@ -51,7 +51,7 @@ class DiffuGRPO(OnPolicy):
         self.reward, self.advantage = reward, advantage
         self.likelihood, self.surrogate = likelihood, surrogate
         self.inner_updates = inner_updates
-        self.reference = reference.attach(self.network)
+        self.reference = reference.attach(self.network) if surrogate.reads_reference else None
 
     @staticmethod
     def check(
@@ -76,35 +76,32 @@ class DiffuGRPO(OnPolicy):
         self.log_step({"reward/mean": rewards.mean(), "reward/groups_with_signal": has_signal.float().mean()})
         if has_signal.any():
             learnt = (has_signal[group.prompt] | self.surrogate.learns_without_advantage).nonzero()[:, 0]
-            updates = list(self._updates(group, prompts[group.prompt], learnt, advantage.flatten()))
+            responses = group.answering(prompts, self.chat.special.end_ids)
+            updates = list(self._updates(responses, learnt, advantage.flatten()))
             means = {key: sum(each[key] for each in updates) / len(updates) for key in updates[0]}
             self.log_step({**means, "train/examples": float(has_signal.sum())})
 
     def _updates(
-        self, group: RolloutBatch, prompts: Prompts, learnt: Int[Tensor, "N"], advantage: Float[Tensor, "B"]
+        self, group: Responses, learnt: Int[Tensor, "N"], advantage: Float[Tensor, "B"]
     ) -> Iterator[dict[str, float]]:
         """The optimizer steps on some completions of the groups; gives what to log of each."""
-        surrogate, scored = self.surrogate, counted(group.trajectory, self.chat.special.end_ids)
-        trajectory, keys = group.trajectory[learnt], derive(group.keys[learnt], Purpose.INNER_UPDATE)
+        surrogate, responses, mask_id = self.surrogate, group[learnt], self.chat.special.mask_id
+        keys = derive(responses.keys, Purpose.INNER_UPDATE)
         views = [
-            self.likelihood.views(
-                trajectory,
-                scored[learnt],
-                prompts[learnt],
-                derive(keys, number),
-                mask_id=self.chat.special.mask_id,
-            )
+            self.likelihood.views(replace(responses, keys=derive(keys, number)), mask_id=mask_id)
             for number in range(self.inner_updates)
         ]
         old = [evaluate(self, each, self.network) for each in views[: None if surrogate.reads_old else 1]]
-        with self.reference.network() as network:
-            reference = [evaluate(self, each, network) for each in views if surrogate.reads_reference]
+        reference = []
+        if self.reference is not None:
+            with self.reference.network() as network:
+                reference = [evaluate(self, each, network) for each in views]
         known = partial(
             Valuation,
             advantage=advantage[learnt],
-            counted=scored[learnt],
+            counted=responses.scored,
             completions=len(group),
-            tokens=int(scored.sum()),
+            tokens=int(group.scored.sum()),
         )
         for number, each in enumerate(views):
             value = partial(self.likelihood.combine, each, rows=len(learnt), positive=advantage[learnt] > 0)
@@ -113,7 +110,7 @@ class DiffuGRPO(OnPolicy):
                 known(
                     value=value(log_p),
                     old=value(old[number]) if surrogate.reads_old else None,
-                    reference=value(reference[number]) if surrogate.reads_reference else None,
+                    reference=value(reference[number]) if reference else None,
                 )
             )
             [coefficient] = torch.autograd.grad(loss, log_p)

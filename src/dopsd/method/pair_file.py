@@ -10,7 +10,8 @@ from pydantic import Field
 
 from dopsd.chat import Chat
 from dopsd.diffusion.noise import Purpose, derive, example_keys, uniform
-from dopsd.method.pair_source import Answers, PairSource, given_answers
+from dopsd.diffusion.trajectory import Trajectory
+from dopsd.method.pair_source import Answers, PairSource
 from dopsd.policy.pairs import Pairs
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.setting import setting
@@ -57,15 +58,18 @@ class FilePairs(PairSource):
     ) -> Answers:
         """The texts of one pair after the other."""
         drawn = [
-            (row, self._drawn(draw, seed)) for row, draw in enumerate(batch) if draw.example.id in self.by_id
+            (row, chat.canvases(self._drawn(draw, seed), self.gen_length)[0])
+            for row, draw in enumerate(batch)
+            if draw.example.id in self.by_id
         ]
-        encoded = [(row, [chat.encode_response(text) for text in pair]) for row, pair in drawn]
-        fitting = [(row, pair) for row, pair in encoded if max(map(len, pair)) <= self.gen_length]
+        fitting = [(row, pair) for row, pair in drawn if len(pair) == 2]
         prompt = [row for row, _ in fitting for _ in range(2)]
-        texts = [tokens for _, pair in fitting for tokens in pair]
+        canvases = torch.cat(
+            [torch.empty(0, self.gen_length, dtype=torch.int64), *(pair for _, pair in fitting)]
+        )
         is_refused = torch.arange(len(prompt)) % 2
         return Answers(
-            trajectory=given_answers(texts, chat, self.gen_length, self.block_length),
+            trajectory=Trajectory.given(canvases, self.block_length),
             prompt=torch.tensor(prompt, dtype=torch.int64),
             keys=example_keys(seed, [batch[row].number for row in prompt], is_refused),
             pairs=Pairs(
@@ -73,7 +77,7 @@ class FilePairs(PairSource):
                 refused=is_refused.nonzero()[:, 0],
                 prompts_without=len(batch) - len(fitting),
             ),
-            too_long=len(encoded) - len(fitting),
+            too_long=len(drawn) - len(fitting),
         )
 
     def _drawn(self, draw: Draw, seed: int) -> tuple[str, str]:

@@ -125,20 +125,11 @@ def _solutions(
     batch: Sequence[Draw], chat: Chat, *, like: Trajectory
 ) -> tuple[Trajectory, Int[Tensor, "R"], int]:
     """The solutions that fit, the rows of their prompts, and how many do not fit."""
-    length, device = like.tokens.shape[1], like.tokens.device
-    encoded = {
-        row: chat.encode_response(draw.example.solution)
-        for row, draw in enumerate(batch)
-        if draw.example.solution is not None
+    there = {
+        row: draw.example.solution for row, draw in enumerate(batch) if draw.example.solution is not None
     }
-    fitting = {row: tokens for row, tokens in encoded.items() if len(tokens) <= length}
-    given = given_answers(list(fitting.values()), chat, length, like.block_length)
-    rows = torch.tensor(list(fitting), dtype=torch.int64, device=device)
-    return given.to(device), rows, len(encoded) - len(fitting)
-
-
-def given_answers(answers: Sequence[list[int]], chat: Chat, gen_length: int, block_length: int) -> Trajectory:
-    """Texts as canvases that were never sampled, filled up with end of text."""
-    end = chat.special.eos_id
-    rows = [tokens + [end] * (gen_length - len(tokens)) for tokens in answers]
-    return Trajectory.given(torch.tensor(rows, dtype=torch.int64).view(-1, gen_length), block_length)
+    canvases, fitting = chat.canvases(there.values(), like.tokens.shape[1])
+    rows = torch.tensor([list(there)[place] for place in fitting], dtype=torch.int64)
+    device = like.tokens.device
+    given = Trajectory.given(canvases.to(device), like.block_length)
+    return given, rows.to(device), len(there) - len(fitting)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -10,27 +10,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dopsd import ranks
-from dopsd.diffusion.counted import counted
 from dopsd.diffusion.masking import exact_count_mask, random_ratio_mask
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import Trajectory
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.method.on_policy import OnPolicy
 from dopsd.stream import Draw
-
-
-@dataclass(frozen=True, kw_only=True)
-class Responses:
-    """Finished canvases, the rows of the prompts that they answer, and the random streams of their masks."""
-
-    prompt: Int[Tensor, "B"]
-    trajectory: Trajectory
-    keys: Int[Tensor, "B"]
-
-    def __len__(self) -> int:
-        return len(self.trajectory)
 
 
 class SFT(Method):
@@ -60,7 +47,7 @@ class SFT(Method):
         """One optimizer step on the responses; none where not one token of them is masked."""
         prompts = self.chat.prompts(draw.example for draw in batch).to(self.device)
         responses = self.responses(batch, prompts)
-        views, is_answer = self._views(responses, prompts)
+        views, is_answer = self._views(responses)
         if not len(views):
             return
         of, width = Forwards.of_views(views), views.width
@@ -82,16 +69,15 @@ class SFT(Method):
             }
         )
 
-    def _views(self, responses: Responses, prompts: Prompts) -> tuple[Views, Bool[Tensor, "N K"]]:
+    def _views(self, responses: Responses) -> tuple[Views, Bool[Tensor, "N K"]]:
         """One partly masked canvas of each response, and which of the masked positions are the answer's."""
-        finished, special = responses.trajectory.tokens, self.chat.special
-        answer = counted(responses.trajectory, special.end_ids)
+        finished, answer = responses.tokens, responses.scored
         among = torch.ones_like(answer) if self.tail == "trained" else answer
         masked, weight = self._masked(responses.keys, among)
         views = Views.of(
             row=torch.arange(len(responses), device=finished.device),
-            prompts=prompts.rows(responses.prompt),
-            canvas=finished.masked_fill(masked, special.mask_id),
+            prompts=responses.prompts,
+            canvas=finished.masked_fill(masked, self.chat.special.mask_id),
             finished=finished,
             read=masked,
             weight=weight / len(responses),
@@ -125,11 +111,7 @@ class RolloutSFT(SFT, OnPolicy):
     def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
         """The accepted ones of the answers that the rollout keeps."""
         rollout = self.roll_out(batch, prompts)
-        return Responses(
-            prompt=rollout.prompt[rollout.accepted],
-            trajectory=rollout.trajectory[rollout.accepted],
-            keys=rollout.keys[rollout.accepted],
-        )
+        return rollout.answering(prompts, self.chat.special.end_ids)[rollout.accepted]
 
 
 def _of_a_token(answer: float, tail: float, of_answer: float, of_tail: float) -> dict[str, float]:

@@ -6,13 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 from pydantic import Field
 
-from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
-from dopsd.diffusion.trajectory import Trajectory
-from dopsd.method.sft import SFT, Responses
+from dopsd.diffusion.responses import Responses
+from dopsd.method.sft import SFT
+from dopsd.method.solutions import solutions
 from dopsd.setting import setting
 from dopsd.stream import Draw
 from dopsd.task import Example, Task
@@ -91,19 +90,9 @@ class TextSFT(SFT):
 
     def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
         """The texts that fit into the canvas; the others are counted and left out."""
-        canvases, rows = self.chat.canvases(map(_solution, batch), self.gen_length)
-        self.log_step({"sft/too_long": float(len(batch) - len(rows))})
-        return Responses(
-            prompt=torch.tensor(rows, dtype=torch.int64, device=self.device),
-            trajectory=Trajectory.given(canvases.to(self.device), block_length=self.gen_length),
-            keys=example_keys(self.seed, [batch[row].number for row in rows], device=self.device),
-        )
-
-
-def _solution(draw: Draw) -> str:
-    if draw.example.solution is None:
-        raise ValueError(f"example {draw.example.id} has no reference solution, which method=sft needs")
-    return draw.example.solution
+        fitting = solutions(batch, prompts, chat=self.chat, seed=self.seed, length=self.gen_length)
+        self.log_step({"sft/too_long": float(len(batch) - len(fitting))})
+        return fitting
 
 
 def _id_and_response(row: Record) -> tuple[str, str]:

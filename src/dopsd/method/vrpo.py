@@ -8,8 +8,8 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from dopsd.diffusion.counted import counted
 from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
 from dopsd.likelihood.elbo import Elbo
 from dopsd.likelihood.likelihood import Likelihood
@@ -85,12 +85,15 @@ class VRPO(OnPolicy):
     def _views(self, answers: Answers, prompts: Prompts) -> Views:
         """The forwards of y_w and y_l of the first pair, of the second, ..."""
         rows = torch.stack([answers.pairs.chosen, answers.pairs.refused], 1).flatten()
-        trajectory = answers.trajectory[rows]
-        scored = counted(trajectory, self.chat.special.end_ids)
-        chosen, refused = scored.sum(1).view(-1, 2).double().mean(0)
+        responses = Responses.of(
+            answers.trajectory[rows],
+            prompts[answers.prompt[rows]],
+            answers.keys[rows],
+            self.chat.special.end_ids,
+        )
+        chosen, refused = responses.scored.sum(1).view(-1, 2).double().mean(0)
         self.log_step({"pairs/length_gap": chosen - refused})
-        prompts, keys, mask_id = prompts[answers.prompt[rows]], answers.keys[rows], self.chat.special.mask_id
-        return self.likelihood.views(trajectory, scored, prompts, keys, mask_id=mask_id)
+        return self.likelihood.views(responses, mask_id=self.chat.special.mask_id)
 
     def _learn(self, views: Views, pairs: int) -> dict[str, float | Tensor]:
         """One optimizer step; returns what to log."""
@@ -106,7 +109,7 @@ class VRPO(OnPolicy):
         if self.log_score_variance:
             figures |= self._variances(views, log_p.detach(), log_ref, pairs)
         logged = {"train/loss": loss.detach(), "train/examples": float(pairs), "preference/sft": sft.detach()}
-        return {**logged, **figures, **({} if norm is None else {"train/gradient_norm": norm})}
+        return {**logged, **figures, "train/gradient_norm": norm}
 
     def _bounds(self, views: Views, log_p: Float[Tensor, "N K"], pairs: int) -> Float[Tensor, "{pairs} 2"]:
         """B of both answers of each pair."""

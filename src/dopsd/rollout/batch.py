@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.trajectory import Trajectory
 from dopsd.rollout.cost import Cost
 from dopsd.task import Verdict
@@ -55,6 +57,10 @@ class RolloutBatch:
             prompts=sum(part.prompts for part in parts),
             cost=sum((part.cost for part in parts), Cost()),
         )
+
+    def answering(self, prompts: Prompts, end_ids: tuple[int, ...]) -> Responses:
+        """The completions with their prompts, one row for each; `prompts` are those that were asked."""
+        return Responses.of(self.trajectory, prompts.rows(self.prompt), self.keys, end_ids)
 
     def to(self, device: torch.device | str) -> "RolloutBatch":
         """The same rollouts on another device."""
