@@ -37,7 +37,7 @@ def export(run: Path, which: str, to: str, out: Path) -> None:
         raise UserError(f"out={out}: must be a directory that does not exist or is empty")
     try:
         if to == "peft":
-            save_official_adapter(directory, out)
+            save_official_adapter(directory, out, base=saved.model.path)
             return
         model = required(saved, "model")
         plain = {"quantization": None, "compile": False, "attention": "sdpa"}

@@ -22,7 +22,7 @@ from dopsd.model import (
     save_official_adapter,
     save_weights,
 )
-from dopsd.model.names import official_name
+from dopsd.model.family import LLADA
 
 PREFIX = "base_model.model."
 
@@ -52,7 +52,7 @@ def edit(directory, rename=lambda key: key, keep=lambda key: True, **fields):
 
 def official(key: str) -> str:
     layer, _, rest = key.removeprefix(PREFIX).partition(".lora_")
-    return f"{PREFIX}{official_name(f'{layer}.weight').removesuffix('.weight')}.lora_{rest}"
+    return f"{PREFIX}{LLADA.official_name(f'{layer}.weight').removesuffix('.weight')}.lora_{rest}"
 
 
 @torch.no_grad()
@@ -162,7 +162,7 @@ def test_what_is_saved_opens_in_plain_peft(make_model, adapted, directory) -> No
 
 def test_an_adapter_is_exported_for_the_official_modules(make_model, adapted, directory, canvas) -> None:
     """The head is called ff_out like a part of each layer, and gets no adapter."""
-    save_official_adapter(directory, directory.parent / "official")
+    save_official_adapter(directory, directory.parent / "official", base="tiny")
     peft = PeftModel.from_pretrained(OfficialModules(), str(directory.parent / "official"))
     assert not any("lora_" in name for name, _ in peft.named_parameters() if "blocks" not in name)
     opened(peft, adapted, official)

@@ -7,10 +7,10 @@ import pytest
 
 from dopsd.model import CheckpointError, LLaDAConfig, load_model
 from dopsd.model.checkpoint import TINY_DIRECTORY, linear_shapes, read_config
-from dopsd.model.config_keys import PUBLISHED
+from dopsd.model.family import LLADA
 
 OF_THE_8B = {
-    **PUBLISHED,
+    **LLADA.official,
     **{"architectures": ["LLaDAModelLM"], "auto_map": {"AutoConfig": "configuration_llada.LLaDAConfig"}},
     **{"attention_dropout": 0.0, "d_model": 4096, "embedding_size": 126464, "eos_token_id": 126081},
     **{"mask_token_id": 126336, "max_sequence_length": 4096, "mlp_hidden_size": 12288, "model_type": "llada"},

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from dopsd.model import CheckpointError, load_model, save_weights
 from dopsd.model.checkpoint import TINY_DIRECTORY
-from dopsd.model.names import in_memory_name, official_name
+from dopsd.model.family import LLADA
+from dopsd.model.names import in_memory_name
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_names_and_fields_on_disk_are_the_official_ones(model, saved):
 
 def test_the_name_map_goes_both_ways(model):
     for name, _ in model.named_parameters():
-        assert in_memory_name(official_name(name)) == name
+        assert in_memory_name(LLADA.official_name(name)) == name
         assert in_memory_name(name) == name
 
 
@@ -125,8 +126,10 @@ def test_missing_weights_say_what_to_do(saved):
 def test_a_broken_config_is_refused(saved):
     (saved / "config.json").write_text("{")
     refused(saved, "config.json")
+    (saved / "config.json").write_text('{"model_type": "gpt2"}')
+    refused(saved, "gpt2", "must be one of llada, Dream, qwen2, qwen3, a2d-qwen3, llama")
     (saved / "config.json").write_text('{"model_type": "llama"}')
-    refused(saved, "llama", "llada")
+    refused(saved, "hidden_size is missing")
     (saved / "config.json").unlink()
     refused(saved, "config.json is missing", "tiny")
 

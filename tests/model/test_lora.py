@@ -19,7 +19,7 @@ from dopsd.model import (
     sampling,
     save_weights,
 )
-from dopsd.model.names import official_name
+from dopsd.model.family import LLADA
 
 SETTINGS = {"r": 4, "alpha": 8.0, "dropout": 0.0}
 
@@ -179,7 +179,7 @@ def test_an_adapter_under_official_names_is_renamed_not_garbled(make_model, adap
 def official(adapter_name):
     prefix = "base_model.model."
     module, leaf = adapter_name.removeprefix(prefix).split(".lora_")
-    return f"{prefix}{official_name(f'{module}.weight').removesuffix('.weight')}.lora_{leaf}"
+    return f"{prefix}{LLADA.official_name(f'{module}.weight').removesuffix('.weight')}.lora_{leaf}"
 
 
 def edit_tensors(directory, change):

@@ -3,8 +3,8 @@
 from dopsd.model.adapter import AdapterFiles
 from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.attention import without_cudnn
-from dopsd.model.checkpoint import CheckpointError
 from dopsd.model.configuration import LLaDAConfig
+from dopsd.model.errors import CheckpointError
 from dopsd.model.exporting import save_merged, save_official_adapter
 from dopsd.model.initial import initial_network
 from dopsd.model.loading import load_model

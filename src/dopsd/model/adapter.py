@@ -9,8 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dopsd.model.checkpoint import ADAPTER_CONFIG, CheckpointError, read_json
-from dopsd.model.config_keys import in_json
+from dopsd.model.checkpoint import ADAPTER_CONFIG
+from dopsd.model.errors import CheckpointError, read_json
+from dopsd.model.family import in_json
 from dopsd.model.names import in_memory_name
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

@@ -1,12 +1,15 @@
 """Attention of any structure: float32 rotary positions, and one mask a forward for every layer."""
 
+from functools import lru_cache
 from typing import no_type_check
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import LlamaConfig
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.llama.modeling_llama import LlamaAttention, eager_attention_forward
+from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRMSNorm, eager_attention_forward
 
 from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.visible import All, Visible
@@ -18,19 +21,26 @@ class BidirectionalAttention(LlamaAttention):
     def __init__(self, config: LLaDAConfig, layer_idx: int):
         super().__init__(config, layer_idx)  # pyright: ignore[reportArgumentType]
         self.is_causal = False
+        if config.include_qkv_bias:  # of these three, as in Qwen2
+            self.o_proj = nn.Linear(config.n_heads * self.head_dim, config.d_model, bias=False)
+        norms = [
+            LlamaRMSNorm(self.head_dim, eps=config.rms_norm_eps) if config.qk_norm else nn.Identity()
+            for _ in "qk"
+        ]
+        self.q_norm, self.k_norm = norms
 
     def forward(self, hidden, *, angles, mask, queries, query_angles, cache, active):  # pyright: ignore
         """Attend from `queries` (hidden states at some columns) to what the mask leaves of all columns.
 
         `hidden` gives keys and values: of all columns, or of the `active` ones, the others standing in the cache.
         """
-        key = rotate(self._heads(self.k_proj(hidden)), angles)
+        key = rotate(self.k_norm(self._heads(self.k_proj(hidden))), angles)
         value = self._heads(self.v_proj(hidden))
         if active is not None:
             key, value = cache.renew(active, key, value)
         elif cache is not None:
             cache.fill(key, value)
-        query = rotate(self._heads(self.q_proj(queries)), query_angles)
+        query = rotate(self.q_norm(self._heads(self.q_proj(queries))), query_angles)
         arm = self.config._attn_implementation or "eager"
         attend = ALL_ATTENTION_FUNCTIONS.get_interface(arm, eager_attention_forward)
         dropout = self.attention_dropout if self.training else 0.0
@@ -53,11 +63,22 @@ def rotary_angles(positions: Int[Tensor, "R S"], config: LLaDAConfig) -> tuple[T
 
     No buffer, so that no cast of the model coarsens them.
     """
-    head_dim = config.d_model // config.n_heads
+    head_dim = config.head_dim
     exponent = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
-    angle = positions[:, None, :, None].float() * (1.0 / config.rope_theta**exponent)
+    frequencies = 1.0 / config.rope_theta**exponent
+    if config.rope_llama3 is not None:
+        stretch = tuple(sorted(config.rope_llama3.items()))
+        frequencies = _stretched(head_dim, config.rope_theta, stretch).to(positions.device)
+    angle = positions[:, None, :, None].float() * frequencies
     cos, sin = angle.cos(), angle.sin()
     return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
+
+
+@lru_cache
+def _stretched(head_dim: int, theta: float, stretch: tuple[tuple[str, float], ...]) -> Float[Tensor, "_"]:
+    """The frequencies of Llama 3.1: the slow ones are slower still."""
+    rope = {"rope_theta": theta, **dict(stretch)}
+    return ROPE_INIT_FUNCTIONS["llama3"](LlamaConfig(head_dim=head_dim, rope_parameters=rope))[0]
 
 
 def at_columns(hidden: Float[Tensor, "B S D"], columns: Int[Tensor, "B K"]) -> Float[Tensor, "B K D"]:

