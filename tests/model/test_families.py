@@ -55,6 +55,7 @@ WORDS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "user", "assistant", "hi
 
 def write_tokenizer(directory: Path, words: list[str], template: str | None = None) -> None:
     """A tokenizer with these words as its tokens, those in <| |> special."""
+    (directory / "chat_template.jinja").unlink(missing_ok=True)
     raw = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="hi"))
     raw.pre_tokenizer = pre_tokenizers.Whitespace()
     raw.add_special_tokens([AddedToken(word, special=True) for word in words if word.startswith("<|")])

@@ -75,7 +75,9 @@ def rotary_angles(positions: Int[Tensor, "R S"], config: LLaDAConfig) -> tuple[T
 
 
 @lru_cache
-def _stretched(head_dim: int, theta: float, stretch: tuple[tuple[str, float], ...]) -> Float[Tensor, "_"]:
+def _stretched(
+    head_dim: int, theta: float, stretch: tuple[tuple[str, str | int | float], ...]
+) -> Float[Tensor, "half"]:
     """The frequencies of Llama 3.1: the slow ones are slower still."""
     rope = {"rope_theta": theta, **dict(stretch)}
     return ROPE_INIT_FUNCTIONS["llama3"](LlamaConfig(head_dim=head_dim, rope_parameters=rope))[0]

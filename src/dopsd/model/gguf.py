@@ -1,6 +1,8 @@
 """Checkpoints in one GGUF file, with config and tokenizer, as transformers reads them (package gguf)."""
 
+from contextlib import redirect_stderr
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,8 @@ def tokenizer(file: Path) -> PreTrainedTokenizerFast:
 
 def tensors(file: Path, dtype: torch.dtype) -> dict[str, Tensor]:
     """Its weights, no longer quantized."""
-    read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=dtype)
+    with redirect_stderr(StringIO()):  # its progress bar, which has no switch
+        read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=dtype)
     return read.state_dict()
 
 

@@ -29,7 +29,8 @@ LLAMA = Family(
     },
     without_effect=(
         "architectures auto_map bos_token_id dtype initializer_range is_llama_config model_type pad_token_id "
-        "pretraining_tp torch_dtype transformers.js_config transformers_version unk_token_id use_cache _name_or_path "
+        "pretraining_tp torch_dtype transformers.js_config transformers_version unk_token_id use_cache "
+        "_name_or_path _model_name_or_path "
         "chunk_size_feed_forward id2label is_encoder_decoder label2id output_attentions output_hidden_states "
         "problem_type return_dict"
     ),
