@@ -6,6 +6,7 @@ import torch
 
 from dopsd.model import names
 from dopsd.model.architecture import MaskedDiffusionLM
+from dopsd.model.attention import refuse_flash_for
 from dopsd.model.checkpoint import (
     CheckpointError,
     check_weights,
@@ -49,6 +50,8 @@ def load_model(
     )
     directory = find_directory(path, weights=init == "pretrained")
     config = read_config(directory)
+    if attention == "flash_attention_2":
+        refuse_flash_for(config.structure)
     name_unknown_keys(directory)
     if init == "random":
         model = _random(config, DTYPES[dtype], attention, seed)
