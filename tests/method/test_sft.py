@@ -30,6 +30,7 @@ from dopsd.diffusion.noise import Purpose, derive, example_keys, uniform
 from dopsd.method import sft as module
 from dopsd.method.sft import SFT, RolloutSFT
 from dopsd.method.text_sft import Solutions, TextSFT
+from dopsd.model.visible import All
 from dopsd.rollout import Rollout
 from dopsd.stream import Draw
 
@@ -117,6 +118,8 @@ def test_a_row_is_masked_by_its_draw_whatever_the_batch_and_the_rank(
 
 class Table(nn.Module):
     """A network that is a table of logits: of each position, or, made from its canvas, of each canvas as well."""
+
+    visible = All()
 
     def __init__(self, columns: int, *, seed: int = 0, of_the_canvas: bool = True):
         super().__init__()

@@ -1,6 +1,7 @@
 """Block diffusion: blocks left to right, and in each the most confident masked positions first (LLaDA)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Annotated, Literal
 
@@ -66,6 +67,11 @@ class BlockSampler:
     def blocks(self) -> int:
         """Number of blocks in the canvas."""
         return self.gen_length // self.block_length
+
+    def of_length(self, gen_length: int) -> "BlockSampler":
+        """The same for so many tokens, whole blocks of as many steps each."""
+        steps = self.denoising_steps // self.blocks * (gen_length // self.block_length)
+        return replace(self, gen_length=gen_length, denoising_steps=steps)
 
     @property
     def unmask_counts(self) -> list[int]:

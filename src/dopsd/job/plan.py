@@ -18,6 +18,7 @@ from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
 from dopsd.job.learnable import check_learnable
+from dopsd.job.structure import check_structure
 from dopsd.method.budget import BUDGET, OF_ROLLOUTS, StopAt
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.adapter import AdapterFiles
@@ -26,9 +27,9 @@ from dopsd.model.checkpoint import (
     check_weights,
     find_directory,
     linear_shapes,
-    read_config,
 )
 from dopsd.model.options import check_options
+from dopsd.model.structure import configured
 from dopsd.setting import setting
 from dopsd.task import SPLITS, Example, Split, Task
 
@@ -99,7 +100,7 @@ class Plan:
             _check_budget(plan)
             check_learnable(plan.method.arguments, config)
             plan.method.check(plan.method.target.check, task=plan.task)
-        _check_checkpoint(plan.model, plan.adapter)
+        _check_checkpoint(plan, config)
         return plan
 
     @property
@@ -193,20 +194,22 @@ def _check_solutions(plan: Plan) -> None:
         raise UserError(f"teacher=ar_prefix: needs reference solutions, which task={plan.task.name} has not")
 
 
-def _check_checkpoint(model: Recipe, adapter: Path | None) -> None:
+def _check_checkpoint(plan: Plan, config: DictConfig) -> None:
     """What can be seen of a local checkpoint without loading it (a hub id is only looked up when it is loaded)."""
-    path = str(model.arguments["path"])
+    model, adapter, path = plan.model, plan.adapter, str(plan.model.arguments["path"])
     looks_like_a_hub_id = path.count("/") == 1 and path[0] not in "./~" and not Path(path).is_dir()
     if looks_like_a_hub_id:
         return
     with saying(f"model.path={path}"):
         directory = find_directory(path)
-        config = read_config(directory)
+        given = ("init", "visible", "block_length", "reading")
+        network = configured(directory, **{k: v for k, v in model.arguments.items() if k in given})
         if model.arguments.get("init") != "random":
-            check_weights(directory, config)
+            check_weights(directory, network)
     if adapter is not None:
         with saying(f"adapter={adapter}"):
-            AdapterFiles.read(adapter).check(linear_shapes(config))
+            AdapterFiles.read(adapter).check(linear_shapes(network))
+    check_structure(network, plan.method, plan.evaluation_sampler, config)
 
 
 @contextmanager

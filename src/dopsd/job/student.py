@@ -60,8 +60,9 @@ class Student:
         """The student with saved weights (with adapters: this very network, changed); raises UserError."""
         network = self.network
         with saying(str(directory)):
-            if self.plan.lora is None:
-                network = self.plan.model(path=str(directory), init="pretrained")
+            if self.plan.lora is None:  # which say themselves who sees whom
+                of_their_own = dict.fromkeys(("visible", "reading") & self.plan.model.arguments.keys())
+                network = self.plan.model(path=str(directory), init="pretrained", **of_their_own)
             else:
                 load_adapter_weights(network, directory)
         return Student(network=_placed(network, self.plan), chat=self.chat, plan=self.plan, weights=directory)

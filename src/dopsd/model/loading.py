@@ -11,7 +11,6 @@ from dopsd.model.checkpoint import (
     check_weights,
     find_directory,
     name_unknown_keys,
-    read_config,
 )
 from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.errors import CheckpointError
@@ -19,6 +18,7 @@ from dopsd.model.mask_row import add_mask_row
 from dopsd.model.options import DTYPES, check_options
 from dopsd.model.progress import no_progress_bars
 from dopsd.model.seeding import seeded
+from dopsd.model.structure import configured
 
 names.register()
 
@@ -34,12 +34,15 @@ def load_model(
     quantization: str | None = None,
     activation_checkpointing: bool = False,
     compile: bool = False,
+    visible: str | None = None,
+    block_length: int | None = None,
+    reading: str | None = None,
 ) -> MaskedDiffusionLM:
     """A model in eval mode from a directory, a hub id, `tiny` or `smollm2_135m`; raises ValueError in one line.
 
     `activation_checkpointing` keeps one hidden state a layer in training and computes the rest again in the backward
     pass; `compile` hands each layer to torch.compile. Neither changes a result beyond rounding, but for the numbers
-    that dropout draws in compiled layers.
+    that dropout draws in compiled layers. `visible`, `block_length` and `reading`: see `configured`.
     """
     check_options(
         dtype=dtype,
@@ -50,7 +53,7 @@ def load_model(
         device=device,
     )
     directory = find_directory(path, weights=init == "pretrained")
-    config = read_config(directory)
+    config = configured(directory, init=init, visible=visible, block_length=block_length, reading=reading)
     if attention == "flash_attention_2":
         refuse_flash_for(config.structure)
     name_unknown_keys(directory)
