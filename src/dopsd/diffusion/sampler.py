@@ -30,7 +30,7 @@ class BlockSampler:
     """Samples whole trajectories; raises ValueError where the settings do not fit together.
 
     With a `threshold` a step unmasks what is so sure, not a fixed number (`dopsd.diffusion.unmasking_schedule`).
-    `end_of_text`: `forbidden` never writes <|endoftext|>, `last` unmasks end tokens last in their block (LLaDA's
+    `end_of_text`: `forbidden` never writes end of text, `last` unmasks end tokens last in their block (LLaDA's
     logits_eos_inf and confidence_eos_eot_inf). `cache` is approximate.
     """
 

@@ -1,4 +1,4 @@
-"""The LLaDA network: Llama's parts with any structure of attention, and a head left to whoever wants logits."""
+"""The network: Llama's parts with any structure of attention, and a head left to whoever wants logits."""
 
 import math
 from collections.abc import Callable
@@ -93,16 +93,17 @@ class MaskedDiffusionLM(PreTrainedModel):
     @property
     def mask_id(self) -> int:
         """The id of the [MASK] token."""
+        assert self.config.mask_token_id is not None
         return self.config.mask_token_id
 
     @property
     def eos_id(self) -> int:
-        """The id of <|endoftext|>, which also pads."""
+        """The id of the end of text, which also pads."""
         return self.config.eos_token_id
 
     @property
     def eot_id(self) -> int:
-        """The id of <|eot_id|>, the end of a turn."""
+        """The id of the end of a turn."""
         assert self.config.eot_token_id is not None
         return self.config.eot_token_id
 

@@ -64,6 +64,7 @@ def rotary_angles(positions: Int[Tensor, "R S"], config: LLaDAConfig) -> tuple[T
     No buffer, so that no cast of the model coarsens them.
     """
     head_dim = config.head_dim
+    assert head_dim is not None
     exponent = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32) / head_dim
     frequencies = 1.0 / config.rope_theta**exponent
     if config.rope_llama3 is not None:

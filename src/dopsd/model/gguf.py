@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 
@@ -30,13 +30,16 @@ def vocabulary(file: Path) -> dict[str, int]:
 
 def tokenizer(file: Path) -> PreTrainedTokenizerFast:
     """Its tokenizer, with the chat template."""
-    return AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, padding_side="left")
+    return PreTrainedTokenizerFast.from_pretrained(file.parent, gguf_file=file.name, padding_side="left")
 
 
 def tensors(file: Path, dtype: torch.dtype) -> dict[str, Tensor]:
     """Its weights, no longer quantized."""
+    config = AutoConfig.for_model(**config_fields(file))
     with redirect_stderr(StringIO()):  # its progress bar, which has no switch
-        read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=dtype)
+        read = AutoModelForCausalLM.from_pretrained(
+            file.parent, gguf_file=file.name, config=config, dtype=dtype
+        )
     return read.state_dict()
 
 
