@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import no_type_check
 
 import torch
 from jaxtyping import Bool, Int
@@ -12,7 +13,7 @@ class Visible(ABC):
     """A structure of attention, and what follows from it for the places in a row.
 
     Blocks are counted backwards from the end of the row, [left-padded prompt | canvas]: they are aligned with the
-    canvas, and the prompt's leftmost one may be partial.
+    canvas, and the prompt's leftmost one may be partial. (Kernels trace `sees`, and cannot trace a check of types.)
     """
 
     @abstractmethod
@@ -32,6 +33,7 @@ class Visible(ABC):
 class All(Visible):
     """Every column sees every column."""
 
+    @no_type_check
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """True."""
         shape = torch.broadcast_shapes(query.shape, key.shape)
@@ -42,6 +44,7 @@ class All(Visible):
 class Causal(Visible):
     """A column sees itself and what stands before it."""
 
+    @no_type_check
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """Where the key is not later."""
         return key <= query
@@ -53,10 +56,12 @@ class BlockCausal(Visible):
 
     block_length: int
 
+    @no_type_check
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """Where the key's block is not later."""
         return self._blocks_behind(key, width) >= self._blocks_behind(query, width)
 
+    @no_type_check
     def _blocks_behind(self, column: Int[Tensor, "..."], width: int) -> Int[Tensor, "..."]:
         return (width - 1 - column) // self.block_length
 
@@ -79,6 +84,7 @@ class TwoStream(Visible):
                 f"gen_length={self.gen_length} must be a multiple of block_length={self.block_length}"
             )
 
+    @no_type_check
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """By the streams and blocks of both."""
         of_query, of_key = self._blocks_behind(query, width), self._blocks_behind(key, width)
@@ -98,9 +104,11 @@ class TwoStream(Visible):
         starts_a_block = (place >= 0) & (place % self.block_length == 0)
         return (columns - 1 - self.gen_length * starts_a_block).clamp(min=0)
 
+    @no_type_check
     def _is_noisy(self, column: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         return column >= width - self.gen_length
 
+    @no_type_check
     def _blocks_behind(self, column: Int[Tensor, "..."], width: int) -> Int[Tensor, "..."]:
         """In the column's own stream."""
         end = width - self.gen_length * ~self._is_noisy(column, width)
