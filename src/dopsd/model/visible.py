@@ -20,6 +20,11 @@ class Visible(ABC):
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """Whether the columns `query` see the columns `key` of a row of so many; every column sees itself."""
 
+    @property
+    def own_blocks(self) -> int | None:
+        """The tokens of the smallest blocks that see nothing behind them; None where every column sees later ones."""
+        return None
+
     def positions(self, counted: Int[Tensor, "B S"]) -> Int[Tensor, "B S"]:
         """The position of each column, given its place among the real tokens of its row."""
         return counted
@@ -44,6 +49,11 @@ class All(Visible):
 class Causal(Visible):
     """A column sees itself and what stands before it."""
 
+    @property
+    def own_blocks(self) -> int:
+        """Of one token."""
+        return 1
+
     @no_type_check
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """Where the key is not later."""
@@ -55,6 +65,11 @@ class BlockCausal(Visible):
     """A column sees its own block and the blocks before it."""
 
     block_length: int
+
+    @property
+    def own_blocks(self) -> int:
+        """As they are."""
+        return self.block_length
 
     @no_type_check
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
