@@ -10,6 +10,7 @@ from dopsd.chat import Chat
 from dopsd.diffusion.hidden import Hidden
 from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.diffusion.trajectory import NEVER, Trajectory
+from dopsd.model.visible import All
 from dopsd.task import Example, Task, Verdict
 
 EOS, EOT, MASK, PROMPT = 0, 1, 2, 3
@@ -20,6 +21,8 @@ SPECIAL = SpecialTokens(mask_id=MASK, eos_id=EOS, end_ids=(EOS, EOT))
 
 class TinyNetwork(nn.Module):
     """A bidirectional network of one mixing layer whose rows depend neither on padding nor on each other."""
+
+    visible = All()
 
     def __init__(self, seed: int = 0, *, vocabulary: int = VOCABULARY, width: int = 8, scale: float = 2.0):
         super().__init__()

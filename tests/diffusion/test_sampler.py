@@ -82,6 +82,14 @@ def test_every_position_is_unmasked_once_blocks_end_in_order_and_steps_have_thei
             assert sorted(in_block) == [first + s for s, count in enumerate(counts) for _ in range(count)]
 
 
+@given(samplers(), st.integers(1, 9))
+def test_a_shorter_canvas_has_blocks_of_as_many_steps(sampler, blocks):
+    shorter = sampler.of_length(blocks * sampler.block_length)
+    assert (shorter.gen_length, shorter.blocks) == (blocks * sampler.block_length, blocks)
+    assert shorter.unmask_counts == sampler.unmask_counts
+    assert shorter.of_length(sampler.gen_length) == sampler
+
+
 @given(samplers(), networks)
 def test_mask_is_never_written(sampler, network):
     assert not (sample(sampler, network).tokens == MASK).any()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dopsd.diffusion.noise import example_keys
-from dopsd.distillation.curriculum import BlockLength, MaskRatio
+from dopsd.distillation.curriculum import BlockLength, LengthLimit, MaskRatio
 
 RATIO, BLOCK = MaskRatio(minimum=0.0, maximum=0.8), BlockLength(lengths=(16, 16, 24, 24, 32, 32))
 progress = st.integers(1, 900).flatmap(lambda steps: st.tuples(st.integers(0, steps), st.just(steps)))
@@ -64,6 +64,22 @@ def test_blocks_at_some_steps_worked_out_by_hand():
         31,
         32,
     ]
+
+
+def test_answers_grow_as_published():
+    limit = LengthLimit(first=100 / 4000, growing_steps=100)
+    lengths = [limit.at(step, whole=4000, block_length=4) for step in (0, 25, 50, 75, 100, 483)]
+    assert lengths == [100, 396, 1244, 2508, 4000, 4000]
+
+
+@given(st.sampled_from([1, 4, 8]), st.integers(1, 30), st.floats(0, 1), st.integers(0, 40))
+def test_answers_grow_in_whole_blocks_up_to_the_whole(block_length, blocks, first, growing_steps):
+    limit, whole = LengthLimit(first=first, growing_steps=growing_steps), blocks * block_length
+    lengths = [limit.at(step, whole=whole, block_length=block_length) for step in range(growing_steps + 2)]
+    assert {length % block_length for length in lengths} == {0}
+    assert lengths == sorted(lengths)
+    assert min(lengths) >= block_length
+    assert lengths[growing_steps:] == [whole, whole]
 
 
 def test_what_cannot_be_is_refused():

@@ -189,6 +189,18 @@ def test_vocab_top_k_renormalises_both_over_the_teachers_largest_entries(name, b
             assert float(actual[row, position]) == pytest.approx(float(expected), rel=1e-4, abs=1e-6)
 
 
+@every_arm
+@pytest.mark.parametrize("k", [1, 5, 12, 100])
+def test_entries_that_are_not_renormalised_are_those_of_the_whole_vocabulary(name, beta, divergence, k):
+    student, teacher = random_logits(2, 3, 12, seed=7)
+    actual = plain(divergence, vocab_top_k=k, renormalise=False).compare(student, teacher).loss
+    kept = teacher.topk(min(k, 12)).indices
+    entries = terms(name, probabilities(student), probabilities(teacher), beta)
+    torch.testing.assert_close(as_double(actual), entries.gather(-1, kept).sum(-1), **CLOSE)
+    renormalised = plain(divergence, vocab_top_k=k).compare(student, teacher).loss
+    assert torch.equal(actual, renormalised) == (k >= 12)
+
+
 def test_entropy_is_that_of_torch_distributions():
     student, teacher = random_logits(4, 40)
     entropy = plain(ReverseKL()).compare(student, teacher).student_entropy

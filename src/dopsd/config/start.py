@@ -8,6 +8,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from dopsd.config.allowed import shown
+from dopsd.config.build import typed_key
 from dopsd.config.errors import UserError
 from dopsd.config.paths import literal
 from dopsd.config.saved import WEIGHTS, key_of, read_saved
@@ -24,6 +25,7 @@ _OF_THE_ADAPTER = {
     "lora_alpha": "alpha",
 }
 """Keys that an adapter answers, and what it calls them."""
+_OF_THE_STRUCTURE = ("visible", "block_length", "reading")
 
 
 def from_a_run(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
@@ -48,6 +50,7 @@ def from_a_run(config: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig
     arms = {group: arm for group, arm in arms.items() if group not in typed}
     started = compose("train", [*(f"{group}={arm}" for group, arm in arms.items()), *overrides])
     given = {key: OmegaConf.select(started, key) for key in typed if key.startswith("model.")}
+    given |= _structure(started, saved, f"init={init}")
     with open_dict(started):
         started.model = trusted_nodes(saved, ["model"], trust=config.trust, subject=f"init={init}")["model"]
         for key, value in given.items():
@@ -79,6 +82,22 @@ def with_adapter(config: DictConfig, overrides: Sequence[str]) -> DictConfig:
         config.lora_r, config.lora_alpha = found["r"], found["alpha"]
         OmegaConf.update(config, "lora", found)
     return config
+
+
+def _structure(started: DictConfig, saved: DictConfig, subject: str) -> dict[str, Any]:
+    """Who sees whom in the network: as this run has it, else as the other had it; all weights say it themselves.
+
+    Raises UserError where a run would change what is autoregressive no more.
+    """
+    wanted, had = started.model.get("visible"), saved.model.get("visible")
+    if wanted is None and saved.lora is not None:
+        return {}
+    if wanted is not None and had not in (None, "causal"):
+        key = typed_key(started, "model.visible")
+        raise UserError(f"{key}={wanted}: needs autoregressive weights, {subject} has visible={had}")
+    unresolved = OmegaConf.to_container(started.model, resolve=False)
+    assert isinstance(unresolved, dict)
+    return {f"model.{key}": unresolved[key] for key in _OF_THE_STRUCTURE if key in unresolved}
 
 
 def _run_and_weights(init: object) -> tuple[Path, Path]:

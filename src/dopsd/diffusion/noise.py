@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     REGION_RATIO = 51
     REGION_ORDER = 52
     STATE_CHOICE = 53
+    BLOCK_STATE = 60
 
 
 def example_keys(

@@ -1,6 +1,7 @@
 """Block diffusion: blocks left to right, and in each the most confident masked positions first (LLaDA)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from dopsd.diffusion.block_cache import BlockCache, CacheScope
+from dopsd.diffusion.block_cache import BlockCache, CacheName, block_cache
 from dopsd.diffusion.choose import columns_of
 from dopsd.diffusion.confidence import forbid
 from dopsd.diffusion.decoding import CanvasRows, Decoding, Room, Try
@@ -30,7 +31,8 @@ class BlockSampler:
 
     With a `threshold` a step unmasks what is so sure, not a fixed number (`dopsd.diffusion.unmasking_schedule`).
     `end_of_text`: `forbidden` never writes <|endoftext|>, `last` unmasks end tokens last in their block (LLaDA's
-    logits_eos_inf and confidence_eos_eot_inf). `cache` is approximate.
+    logits_eos_inf and confidence_eos_eot_inf). Of the caches `exact` alone is not approximate
+    (`dopsd.diffusion.block_cache`).
     """
 
     gen_length: Annotated[int, Field(ge=1)]
@@ -41,7 +43,7 @@ class BlockSampler:
     threshold: Annotated[float, Field(gt=0, le=1)] | None = None
     end_of_text: Literal["free", "forbidden", "last"] = "free"
     cfg_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    cache: CacheScope | None = None
+    cache: CacheName | None = None
     early_exit: bool = True
     noise_dtype: NoiseDtype = "float64"
 
@@ -66,6 +68,11 @@ class BlockSampler:
     def blocks(self) -> int:
         """Number of blocks in the canvas."""
         return self.gen_length // self.block_length
+
+    def of_length(self, gen_length: int) -> "BlockSampler":
+        """The same for so many tokens, whole blocks of as many steps each."""
+        steps = self.denoising_steps // self.blocks * (gen_length // self.block_length)
+        return replace(self, gen_length=gen_length, denoising_steps=steps)
 
     @property
     def unmask_counts(self) -> list[int]:
@@ -132,7 +139,7 @@ class BlockSampler:
     def decoding(self, denoiser: Denoiser, prompts: Prompts, special: SpecialTokens) -> Decoding:
         """A decoding of these prompts, with none of them in flight yet."""
         denoiser = self.guided(denoiser, special)
-        cache = None if self.cache is None else BlockCache(denoiser, self.cache)
+        cache = None if self.cache is None else block_cache(denoiser, self.cache)
         return Decoding(
             prompts,
             advance=partial(self._advance, denoiser, cache, special),

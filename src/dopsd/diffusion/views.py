@@ -35,9 +35,12 @@ class Views:
         canvas: Int[Tensor, "N L"],
         finished: Int[Tensor, "N L"],
         read: Bool[Tensor, "N L"],
-        weight: Float[Tensor, "N"],
+        weight: Float[Tensor, "N"] | Float[Tensor, "N L"],
     ) -> "Views":
-        """Views that are read at the positions `read`, each with one weight; those read nowhere are left out."""
+        """Views that are read at the positions `read`, each with one weight or with one for each of its positions.
+
+        Those read nowhere are left out.
+        """
         some = read.any(1).nonzero()[:, 0]
         read, finished = read[some], finished[some]
         columns, is_real = columns_of(read, int(read.sum(1).max()) if len(some) else 0)
@@ -48,7 +51,9 @@ class Views:
             columns=columns,
             is_real=is_real,
             tokens=finished.gather(1, columns),
-            weight=weight[some, None].float().where(is_real, 0.0),
+            weight=(weight[some, None] if weight.ndim == 1 else weight[some].gather(1, columns))
+            .float()
+            .where(is_real, 0.0),
         )
 
     def __len__(self) -> int:

@@ -1,5 +1,6 @@
-"""How much of a block is masked and how long a block is, as training goes on (d3LLM): values of the step alone."""
+"""How much is masked, how long a block is (d3LLM) or an answer (OPDLM), as training goes on: of the step alone."""
 
+import math
 from typing import Annotated
 
 from jaxtyping import Float, Int
@@ -45,3 +46,20 @@ class BlockLength:
         if entry + 1 >= len(self.lengths):
             return self.lengths[-1]
         return self.lengths[entry] + (self.lengths[entry + 1] - self.lengths[entry]) * rest // max_steps
+
+
+@setting
+class LengthLimit:
+    """n = first + (whole - first) (1 - cos(pi/2 min(s/S, 1))) tokens at training step s, in whole blocks, at least one.
+
+    `first` is a share of the whole; the whole is reached after S = `growing_steps`, with 0 of them at once.
+    """
+
+    first: Share
+    growing_steps: Annotated[int, Field(ge=0)]
+
+    def at(self, step: int, *, whole: int, block_length: int) -> int:
+        """n, rounded to the nearest multiple of `block_length`, which divides the whole."""
+        grown = 1.0 if step >= self.growing_steps else 1 - math.cos(math.pi / 2 * step / self.growing_steps)
+        length = whole * (self.first + (1 - self.first) * grown)
+        return max(1, round(length / block_length)) * block_length

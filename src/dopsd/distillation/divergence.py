@@ -72,11 +72,16 @@ class PositionLosses(NamedTuple):
 
 @setting
 class Objective:
-    """Compares over the whole vocabulary, or over the teacher's `vocab_top_k` most likely entries renormalised."""
+    """Compares over the whole vocabulary, or over the teacher's `vocab_top_k` most likely entries.
+
+    These are renormalised, or keep the probabilities that they have among all: then what is left out of the sum may
+    make it negative (OPDLM).
+    """
 
     divergence: Divergence
     clip: Clip
     vocab_top_k: Annotated[int, Field(ge=1)] | None = None
+    renormalise: bool = True
     overlap_top_k: Annotated[int, Field(ge=1)] = 20
 
     def compare(self, student_logits: Entries, teacher_logits: Entries) -> PositionLosses:
@@ -87,8 +92,9 @@ class Objective:
         overlap = top_k_overlap(log_p, log_teacher, self.overlap_top_k)
         if self.vocab_top_k is not None and self.vocab_top_k < log_teacher.shape[-1]:
             support = log_teacher.topk(self.vocab_top_k, dim=-1).indices
-            log_student = log_student.gather(-1, support).log_softmax(-1)
-            log_teacher = log_teacher.gather(-1, support).log_softmax(-1)
+            log_student, log_teacher = (log.gather(-1, support) for log in (log_student, log_teacher))
+            if self.renormalise:
+                log_student, log_teacher = log_student.log_softmax(-1), log_teacher.log_softmax(-1)
         entries = self.divergence.contributions(
             log_student, log_teacher, nonnegative=self.clip.wants_nonnegative
         )

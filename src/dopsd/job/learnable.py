@@ -37,7 +37,7 @@ def check_learnable(arguments: dict[str, Any], config: DictConfig) -> None:
         raise UserError(
             f"{key}=false: gen_length={rollout.sampler.gen_length} has one block, nothing is left"
         )
-    if isinstance(objective, Objective) and objective.vocab_top_k == 1:
+    if isinstance(objective, Objective) and objective.renormalise and objective.vocab_top_k == 1:
         key = typed_key(config, "objective.vocab_top_k")
         raise UserError(f"{key}=1: two distributions over one entry are always equal; must be at least 2")
 

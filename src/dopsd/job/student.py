@@ -36,6 +36,7 @@ class Student:
         path = plan.model.arguments["path"]
         with saying(f"model.path={path}"):
             tokenizer, model = load_tokenizer(path), plan.model()
+        plan.check_blocks(model.config)  # of a hub id, known only now
         special = SpecialTokens(mask_id=model.mask_id, eos_id=model.eos_id, end_ids=model.end_ids)
         network = model if plan.lora is None else plan.lora(model=model)
         if plan.adapter is not None:
@@ -60,8 +61,9 @@ class Student:
         """The student with saved weights (with adapters: this very network, changed); raises UserError."""
         network = self.network
         with saying(str(directory)):
-            if self.plan.lora is None:
-                network = self.plan.model(path=str(directory), init="pretrained")
+            if self.plan.lora is None:  # which say themselves who sees whom
+                of_their_own = dict.fromkeys(("visible", "reading") & self.plan.model.arguments.keys())
+                network = self.plan.model(path=str(directory), init="pretrained", **of_their_own)
             else:
                 load_adapter_weights(network, directory)
         return Student(network=_placed(network, self.plan), chat=self.chat, plan=self.plan, weights=directory)

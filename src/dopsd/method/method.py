@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import lightning as L
 import torch
@@ -26,6 +26,9 @@ OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 class Method(L.LightningModule, ABC):
     """A training method; subclasses turn a batch of draws into gradients."""
+
+    structures: ClassVar[tuple[str, ...]] = ("all", "block_causal")
+    """Whose networks it trains, by who sees whom in them."""
 
     def __init__(
         self,

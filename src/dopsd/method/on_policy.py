@@ -23,13 +23,22 @@ class OnPolicy(Method):
         self.rollout = rollout
 
     def roll_out(
-        self, batch: Sequence[Draw], prompts: Prompts, *, writer: AttachedWeights | None = None
+        self,
+        batch: Sequence[Draw],
+        prompts: Prompts,
+        *,
+        writer: AttachedWeights | None = None,
+        gen_length: int | None = None,
     ) -> RolloutBatch:
-        """Answers to all prompts of the batch, by the student or `writer`, on every rank; logs what came of them."""
+        """Answers to all prompts of the batch, by the student or `writer`, on every rank; logs what came of them.
+
+        They have `gen_length` tokens, or as many as the method's rollouts have.
+        """
+        by = self.rollout if gen_length is None else self.rollout.of_length(gen_length)
         size = len(batch) // ranks.count()
         mine = slice(ranks.this() * size, (ranks.this() + 1) * size)
         with self.clock("rollout"), self._needing_less(len(batch)), self._lent(writer) as denoiser:
-            part = self.rollout.collect(
+            part = by.collect(
                 denoiser,
                 batch[mine],
                 prompts[mine],

@@ -1,4 +1,4 @@
-"""Masked-diffusion supervised fine-tuning: the paper's SFT baseline, and how the embedded model was made."""
+"""Supervised fine-tuning: the paper's masked-diffusion baseline, and how the embedded models were made."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -10,24 +10,32 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dopsd import ranks
+from dopsd.diffusion.denoiser import Denoiser
 from dopsd.diffusion.masking import exact_count_mask, random_ratio_mask
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
+from dopsd.distillation.block_states import block_keys
 from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.method.on_policy import OnPolicy
+from dopsd.method.two_stream import two_stream, two_stream_views
+from dopsd.model.visible import BlockCausal, Causal
 from dopsd.stream import Draw
 
 
 class SFT(Method):
-    """Cross-entropy of masked tokens of finished responses, mean over responses; the prompt is never masked.
+    """Cross-entropy of tokens of finished responses, mean over responses; the prompt is never masked.
 
     exact_count (LLaDA, eq. 14), k ~ U{1..L} of L tokens masked in z: 1/k sum_{i masked} -log p(y_i | x, z);
     one_over_t, each masked with probability t = (1 - e) u + e, u ~ U(0, 1), e = 1e-3: 1/(L t) sum of the same.
     Both are 1/L of the negative evidence lower bound on average, the first without the rare rows of a huge 1/t.
+    A block-causal network: the same in each block by itself, behind finished blocks (BD3LM), mean over the L tokens.
+    A causal one: 1/L sum_i -log p(y_i | x, y_1 .. y_(i-1)), nothing is masked.
     `tail`: what follows the first end token counts among the L, or is shown and not learnt.
     """
+
+    structures = ("all", "block_causal", "causal")
 
     def __init__(
         self,
@@ -73,16 +81,36 @@ class SFT(Method):
         """One partly masked canvas of each response, and which of the masked positions are the answer's."""
         finished, answer = responses.tokens, responses.scored
         among = torch.ones_like(answer) if self.tail == "trained" else answer
-        masked, weight = self._masked(responses.keys, among)
-        views = Views.of(
-            row=torch.arange(len(responses), device=finished.device),
-            prompts=responses.prompts,
-            canvas=finished.masked_fill(masked, self.chat.special.mask_id),
-            finished=finished,
-            read=masked,
-            weight=weight / len(responses),
-        )
-        return views, answer[views.row].gather(1, views.columns)
+        read, weight = self._read(responses.keys, among)
+        shared = {
+            "prompts": responses.prompts,
+            "finished": finished,
+            "read": read,
+            "weight": weight / len(responses),
+        }
+        masked, mask_id = read & (not isinstance(self.network.visible, Causal)), self.chat.special.mask_id
+        if isinstance(self.network.visible, BlockCausal):
+            views = two_stream_views(masked=masked, mask_id=mask_id, **shared)
+        else:
+            row = torch.arange(len(responses), device=finished.device)
+            views = Views.of(row=row, canvas=finished.masked_fill(masked, mask_id), **shared)
+        return views, answer[views.row].gather(1, views.columns % finished.shape[1])
+
+    def _read(
+        self, keys: Int[Tensor, "B"], among: Bool[Tensor, "B L"]
+    ) -> tuple[Bool[Tensor, "B L"], Float[Tensor, "B *L"]]:
+        """Which positions are learnt, and what they weigh, as the network's structure has it."""
+        match self.network.visible:
+            case Causal():
+                return among, 1 / among.sum(1).double()
+            case BlockCausal(block_length=length):
+                blocks = among.unflatten(1, (-1, length))
+                each = block_keys(keys, blocks.shape[1]).flatten()
+                masked, weight = self._masked(each, blocks.flatten(0, 1))
+                weight = weight.view(blocks.shape[:2]) * blocks.sum(2) / among.sum(1, keepdim=True)
+                return masked.view_as(among), weight.repeat_interleave(length, 1)
+            case _:
+                return self._masked(keys, among)
 
     def _masked(
         self, keys: Int[Tensor, "B"], among: Bool[Tensor, "B L"]
@@ -94,12 +122,18 @@ class SFT(Method):
         masked, t = random_ratio_mask(keys, among)
         return masked, 1 / (among.sum(1) * t)
 
+    def _reader(self, views: Views) -> Denoiser:
+        structure = self.network.visible
+        if isinstance(structure, BlockCausal):
+            return two_stream(self.network, views, block_length=structure.block_length)
+        return self.network
+
     def _loss(
         self, views: Views, is_answer: Bool[Tensor, "N K"]
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
         """sum of weight * -log p(y_i | x, z); it once more, and sums and weights of answer and tail, to log."""
         with self.clock("student"):
-            cross_entropy = -views.log_probability(self.network)
+            cross_entropy = -views.log_probability(self._reader(views))
         weights = torch.stack([views.weight * is_answer, views.weight * ~is_answer])
         loss, sums = (views.weight * cross_entropy).sum(), (weights * cross_entropy.detach()).sum((1, 2))
         return loss, torch.stack([loss.detach(), *sums, *weights.sum((1, 2))])

@@ -1,7 +1,8 @@
-"""The LLaDA network: Llama's parts without a causal mask, and a head that is left to whoever wants logits."""
+"""The LLaDA network: Llama's parts with any structure of attention, and a head left to whoever wants logits."""
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,8 +14,15 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMS
 
 from dopsd.diffusion.hidden import Hidden
 from dopsd.kv_cache import KVCache
-from dopsd.model.attention import BidirectionalAttention, angles_at, at_columns, padding_mask, rotary_angles
-from dopsd.model.configuration import LLaDAConfig
+from dopsd.model.attention import (
+    BidirectionalAttention,
+    angles_at,
+    at_columns,
+    attention_mask_of,
+    rotary_angles,
+)
+from dopsd.model.configuration import LLaDAConfig, Reading
+from dopsd.model.visible import Visible
 
 GRAPHS_OF_ALL_MODELS = 1024
 """In one process: a model has about a dozen, and a sweep many models. Beyond the limit torch raises."""
@@ -52,18 +60,35 @@ class MaskedDiffusionLM(PreTrainedModel):
         *,
         cache: KVCache | None = None,
         active: Int[Tensor, "B Q"] | None = None,
+        visible: Visible | None = None,
+        positions: Int[Tensor, "_ S"] | None = None,
+        reading: Reading | None = None,
     ) -> Hidden:
-        """Hidden states (B, S, D) with the vocabulary head, or (B, K, D) at the columns `at` of each row.
+        """Hidden states (B, S, D) with the vocabulary head, or (B, K, D) for the tokens at columns `at`.
 
         `attention_mask` is 1 on real tokens (None: all are; with a mask some attention kernels cannot be used). A
         `cache` is filled, or, where `active` is given (ascending columns, `at` among them), only these are computed and
-        renewed, and it has the keys and values of the others. Adapters, whose weights are float32, compute in the dtype
-        of the weights that they adapt.
+        renewed, and it has the keys and values of the others. `visible` and `reading` are the network's own unless
+        given, and positions count real tokens. Adapters, whose weights are float32, compute in the dtype of the weights
+        that they adapt.
         """
+        visible = visible or self.visible
+        if (reading or self.reading) == "next":
+            at, active = _one_before(sequence, at, active, visible)
         is_low = self.dtype in (torch.bfloat16, torch.float16)
         with torch.autocast(self.device.type, self.dtype if is_low else None, enabled=is_low):
-            states = self.model(sequence, attention_mask, at, cache, active)
+            states = self.model(sequence, attention_mask, at, cache, active, visible, positions)
         return Hidden(states=states, head=self.lm_head)
+
+    @property
+    def visible(self) -> Visible:
+        """Who sees whom where a forward does not say it."""
+        return self.config.structure
+
+    @property
+    def reading(self) -> Reading:
+        """What the output at a column means: that column's token (own), or that of the column behind it (next)."""
+        return self.config.reading
 
     @property
     def mask_id(self) -> int:
@@ -126,13 +151,17 @@ class Backbone(nn.Module):
         at: Int[Tensor, "B K"] | None,
         cache: KVCache | None,
         active: Int[Tensor, "B Q"] | None,
+        visible: Visible,
+        positions: Int[Tensor, "_ S"] | None,
     ) -> Float[Tensor, "B _ D"]:
         """Positions count real tokens only, so a row's result does not depend on where its padding stands.
 
         The last layer needs keys and values of every column, but queries only where hidden states are wanted.
         """
         is_real = None if attention_mask is None else attention_mask.bool()
-        positions = _positions(sequence, is_real)
+        if positions is None:
+            positions = visible.positions(_positions(sequence, is_real))
+        everywhere = torch.arange(sequence.shape[1], device=sequence.device)
         wanted = at
         if active is not None:
             sequence, positions = (
@@ -144,12 +173,13 @@ class Backbone(nn.Module):
         arm = self.config._attn_implementation or "eager"
         shared = {"angles": rotary_angles(positions, self.config), "active": active}
         caches = [None] * len(self.layers) if cache is None else cache.of_layers(len(self.layers))
-        mask = padding_mask(is_real, arm, hidden.dtype, chosen=None if active is None else active.shape[1])
+        mask_for = partial(attention_mask_of, visible, is_real, arm=arm, dtype=hidden.dtype)
+        mask = mask_for(active, everywhere)
         *others, last = zip(self.layers, caches, strict=True)
         for layer, layer_cache in others:
             hidden = layer(hidden, mask=mask, wanted=None, cache=layer_cache, **shared)
         if wanted is not None:
-            mask = padding_mask(is_real, arm, hidden.dtype, chosen=wanted.shape[1])
+            mask = mask_for(at, everywhere)
         last_layer, last_cache = last
         hidden = last_layer(hidden, mask=mask, wanted=wanted, cache=last_cache, **shared)
         return self.norm(hidden)
@@ -193,6 +223,21 @@ def compute_layer(layer: DecoderLayer, hidden, *, mask, angles, wanted, cache, a
         active=active,
     )
     return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+
+
+def _one_before(
+    sequence: Int[Tensor, "B S"],
+    at: Int[Tensor, "B K"] | None,
+    active: Int[Tensor, "B Q"] | None,
+    visible: Visible,
+) -> tuple[Int[Tensor, "B _"], Int[Tensor, "B _"] | None]:
+    """The columns that tell the tokens `at`, and those to compute, the one before the first of them included."""
+    rows, width = sequence.shape
+    if at is None:
+        at = torch.arange(width, device=sequence.device).expand(rows, -1) if active is None else active
+    if active is not None:
+        active = torch.cat([(active[:, :1] - 1).clamp(min=0), active], dim=1)
+    return visible.before(at, width), active
 
 
 def _positions(sequence: Int[Tensor, "B S"], is_real: Bool[Tensor, "B S"] | None) -> Int[Tensor, "_ S"]:

@@ -1,4 +1,4 @@
-"""Bidirectional attention: float32 rotary positions, and one padding mask a forward for every layer."""
+"""Attention of any structure: float32 rotary positions, and one mask a forward for every layer."""
 
 from typing import no_type_check
 
@@ -9,17 +9,18 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaAttention, eager_attention_forward
 
 from dopsd.model.configuration import LLaDAConfig
+from dopsd.model.visible import All, Visible
 
 
 class BidirectionalAttention(LlamaAttention):
-    """Llama's attention without a causal mask, rotated in float32 (LLaDA's rope_full_precision)."""
+    """Llama's attention with no mask but the given one, rotated in float32 (LLaDA's rope_full_precision)."""
 
     def __init__(self, config: LLaDAConfig, layer_idx: int):
         super().__init__(config, layer_idx)  # pyright: ignore[reportArgumentType]
         self.is_causal = False
 
     def forward(self, hidden, *, angles, mask, queries, query_angles, cache, active):  # pyright: ignore
-        """Attend from `queries` (hidden states at some columns) to every real column.
+        """Attend from `queries` (hidden states at some columns) to what the mask leaves of all columns.
 
         `hidden` gives keys and values: of all columns, or of the `active` ones, the others standing in the cache.
         """
@@ -79,32 +80,74 @@ def without_cudnn() -> None:
     torch.backends.cuda.enable_cudnn_sdp(False)
 
 
-def padding_mask(is_real: Bool[Tensor, "B S"] | None, arm: str, dtype: torch.dtype, chosen: int | None):
-    """The mask that hides padding from every column's query, or from those of so many `chosen` columns of each row.
+def attention_mask_of(
+    visible: Visible,
+    is_real: Bool[Tensor, "B S"] | None,
+    columns: Int[Tensor, "B Q"] | None,
+    everywhere: Int[Tensor, "S"],
+    *,
+    arm: str,
+    dtype: torch.dtype,
+):
+    """What hides, from the queries at some columns (None: everywhere), padding and what these columns do not see.
 
-    None where there is nothing to hide. flash_attention_2 takes the chosen ones for the last columns: raises ValueError
-    where padding stands there, for it would leave out some of the queries.
+    None where there is nothing to hide. Layers share it, so nobody may write into it. A column that sees nothing (of
+    padding) sees itself. Raises ValueError where flash_attention_2 is asked for more than it can.
     """
-    if is_real is None:
+    if isinstance(visible, All) and is_real is None:
         return None
     if arm == "flash_attention_2":
-        if chosen is not None and not is_real[:, -chosen:].all():
-            raise ValueError(
-                f"attention={arm!r} needs all padding on the left of as many columns as are asked for"
-            )
-        return is_real
+        return _mask_of_flash(visible, is_real, columns)
+    queries = everywhere[None] if columns is None else columns
     if arm == "flex_attention":
-        return _block_mask(is_real, is_real.shape[1] if chosen is None else chosen)
-    hidden = torch.zeros(is_real.shape, dtype=dtype, device=is_real.device)
-    return hidden.masked_fill_(~is_real, float("-inf"))[:, None, None, :]
+        return _block_mask(visible, is_real, queries, width=len(everywhere))
+    if isinstance(visible, All):
+        assert is_real is not None
+        return _additive(is_real[:, None], dtype)
+    seen = visible.sees(queries[:, :, None], everywhere, width=len(everywhere))
+    if is_real is not None:
+        seen = (seen & is_real[:, None]) | (queries[:, :, None] == everywhere)
+    return _additive(seen, dtype)
 
 
-def _block_mask(is_real: Bool[Tensor, "B S"], queries: int):
+def _additive(seen: Bool[Tensor, "B _ S"], dtype: torch.dtype) -> Float[Tensor, "B 1 _ S"]:
+    hidden = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return hidden.masked_fill_(~seen, float("-inf"))[:, None]
+
+
+def refuse_flash_for(visible: Visible) -> None:
+    """Raises ValueError unless every column sees every column."""
+    if not isinstance(visible, All):
+        raise ValueError(
+            f"attention='flash_attention_2' lets every column see all columns, not {visible}; "
+            "use sdpa, eager or flex_attention"
+        )
+
+
+def _mask_of_flash(visible: Visible, is_real: Bool[Tensor, "B S"] | None, columns: Int[Tensor, "B Q"] | None):
+    """It takes the queries for the last columns: where padding stands there, it would leave out some."""
+    refuse_flash_for(visible)
+    if is_real is None:
+        return None
+    if columns is not None and not is_real[:, -columns.shape[1] :].all():
+        raise ValueError(
+            "attention='flash_attention_2' needs all padding on the left of as many columns as are asked for"
+        )
+    return is_real
+
+
+def _block_mask(
+    visible: Visible, is_real: Bool[Tensor, "B S"] | None, queries: Int[Tensor, "_ Q"], width: int
+):
     from torch.nn.attention.flex_attention import create_block_mask  # noqa: PLC0415
 
     @no_type_check  # torch counts the arguments of this very function
     def sees(row, head, query, key):
-        return is_real[row, key]
+        if isinstance(visible, All):
+            return is_real[row, key]
+        column = queries[row % len(queries), query]
+        seen = visible.sees(column, key, width)
+        return seen if is_real is None else (seen & is_real[row, key]) | (column == key)
 
-    rows, width = is_real.shape
-    return create_block_mask(sees, B=rows, H=None, Q_LEN=queries, KV_LEN=width, device=str(is_real.device))
+    rows, count = len(queries if is_real is None else is_real), queries.shape[1]
+    return create_block_mask(sees, B=rows, H=None, Q_LEN=count, KV_LEN=width, device=str(queries.device))

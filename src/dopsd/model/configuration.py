@@ -1,11 +1,16 @@
 """The configuration of a LLaDA network: its official field names, readable under Llama's names too."""
 
-from typing import ClassVar, no_type_check
+from typing import ClassVar, Literal, get_args, no_type_check
 
 from transformers import PreTrainedConfig
 
 from dopsd.model.config_keys import HARMLESS, refuse_another_network
+from dopsd.model.visible import All, BlockCausal, Causal, Visible
 
+Reading = Literal["own", "next"]
+"""What the output at a column means: the token of this column, or that of the column behind it."""
+
+_STRUCTURES = ("all", "causal", "block_causal")
 LLADA_EOT_ID = 126348  # <|eot_id|>, which the official config.json does not name
 LLADA_MASK_ID = 126336
 
@@ -48,6 +53,9 @@ class LLaDAConfig(PreTrainedConfig):
     pad_token_id: int | None = None
     eot_token_id: int | None = None
     use_cache: bool = False
+    visible: str = "all"
+    block_length: int | None = None
+    reading: Reading = "own"
 
     def __post_init__(self, **kwargs):
         """Fill in what follows from other fields, then refuse what does not fit together."""
@@ -68,6 +76,14 @@ class LLaDAConfig(PreTrainedConfig):
         self._refuse_other_positions(kwargs)
         self._refuse_impossible_shapes()
         self._refuse_impossible_ids()
+        self._refuse_impossible_attention()
+
+    @property
+    def structure(self) -> Visible:
+        """Who sees whom: every column all columns, those before it, or its block and the blocks before it."""
+        if self.block_length is not None:
+            return BlockCausal(self.block_length)
+        return Causal() if self.visible == "causal" else All()
 
     def _refuse_other_positions(self, given_beside: dict) -> None:
         for name in ("rope_scaling", "rope_parameters"):
@@ -111,3 +127,18 @@ class LLaDAConfig(PreTrainedConfig):
                 raise ValueError(
                     f"LLaDA config: {name}={value!r} must be an id below embedding_size={self.embedding_size}"
                 )
+
+    def _refuse_impossible_attention(self) -> None:
+        for name, allowed in {"visible": _STRUCTURES, "reading": get_args(Reading)}.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"LLaDA config: {name}={value!r} must be one of {', '.join(allowed)}")
+        has_blocks, length = self.visible == "block_causal", self.block_length
+        if has_blocks and (not isinstance(length, int) or length < 1):
+            raise ValueError(
+                f"LLaDA config: block_length={length!r} must be an integer of at least 1 with visible='block_causal'"
+            )
+        if not has_blocks and length is not None:
+            raise ValueError(
+                f"LLaDA config: block_length={length!r} needs visible='block_causal', not {self.visible!r}"
+            )

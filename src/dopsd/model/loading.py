@@ -6,17 +6,18 @@ import torch
 
 from dopsd.model import names
 from dopsd.model.architecture import MaskedDiffusionLM
+from dopsd.model.attention import refuse_flash_for
 from dopsd.model.checkpoint import (
     CheckpointError,
     check_weights,
     find_directory,
     name_unknown_keys,
-    read_config,
 )
 from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.options import DTYPES, check_options
 from dopsd.model.progress import no_progress_bars
 from dopsd.model.seeding import seeded
+from dopsd.model.structure import configured
 
 names.register()
 
@@ -32,12 +33,15 @@ def load_model(
     quantization: str | None = None,
     activation_checkpointing: bool = False,
     compile: bool = False,
+    visible: str | None = None,
+    block_length: int | None = None,
+    reading: str | None = None,
 ) -> MaskedDiffusionLM:
     """A model in eval mode from a directory, a hub id or `tiny`; raises ValueError in one line.
 
     `activation_checkpointing` keeps one hidden state a layer in training and computes the rest again in the backward
     pass; `compile` hands each layer to torch.compile. Neither changes a result beyond rounding, but for the numbers
-    that dropout draws in compiled layers.
+    that dropout draws in compiled layers. `visible`, `block_length` and `reading`: see `configured`.
     """
     check_options(
         dtype=dtype,
@@ -48,7 +52,9 @@ def load_model(
         device=device,
     )
     directory = find_directory(path, weights=init == "pretrained")
-    config = read_config(directory)
+    config = configured(directory, init=init, visible=visible, block_length=block_length, reading=reading)
+    if attention == "flash_attention_2":
+        refuse_flash_for(config.structure)
     name_unknown_keys(directory)
     if init == "random":
         model = _random(config, DTYPES[dtype], attention, seed)

@@ -1,6 +1,7 @@
 """Ask the student, retry while the verdict is no, keep what was accepted (METHOD: at most `max_attempts` tries)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -35,6 +36,10 @@ class Rollout:
     parallel_tries: Annotated[int, Field(ge=1)] = 1
     keep: Keep = "first"
     dropout: bool = False
+
+    def of_length(self, gen_length: int) -> "Rollout":
+        """The same with answers of so many tokens."""
+        return replace(self, sampler=self.sampler.of_length(gen_length))
 
     def collect(
         self,

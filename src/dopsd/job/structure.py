@@ -1,0 +1,30 @@
+"""What can be known of a training before anything is loaded: that method and samplers fit who sees whom."""
+
+from omegaconf import DictConfig
+
+from dopsd.config.build import Recipe, typed_key
+from dopsd.config.errors import UserError
+from dopsd.diffusion.sampler import BlockSampler
+from dopsd.model.configuration import LLaDAConfig
+
+
+def check_structure(
+    network: LLaDAConfig, method: Recipe, evaluation_sampler: BlockSampler, config: DictConfig
+) -> None:
+    """Raises UserError where the method cannot train such a network, or it would be sampled from in other blocks."""
+    allowed = method.target.structures
+    if network.visible not in allowed:
+        raise UserError(
+            f"visible={network.visible}: method={config.command.arms.method} trains "
+            f"visible={' or '.join(allowed)} (model.path={config.model.path})"
+        )
+    rollout, blocks = method.arguments.get("rollout"), network.structure.own_blocks
+    for key, sampler in {
+        "evaluation_sampler": evaluation_sampler,
+        "rollout.sampler": None if rollout is None else rollout.sampler,
+    }.items():
+        if sampler is not None and blocks not in (None, sampler.block_length):
+            typed = typed_key(config, f"{key}.block_length")
+            raise UserError(
+                f"{typed}={sampler.block_length}: must be {blocks}, as the network has visible={network.visible}"
+            )
