@@ -54,7 +54,7 @@ class Arm:
         )
 
 
-GROUPS = {"own": "inner_updates", "values": ("8", "2", "4"), "a_prompt": 6}
+GROUPS = {"own": "inner_updates", "values": ("4", "2", "8"), "a_prompt": 6}
 TRAJECTORY = ("experiment=trajectory_teacher", "lora_r=16", "lora_alpha=32")
 BATCH = {"own": "prompts_per_step", "values": ("16", "8", "32")}
 ARMS = {
@@ -168,8 +168,8 @@ def main() -> None:
     asked = parser.parse_args()
     cells = [
         Cell(task=task, name=name, runs=(asked.runs / task / name).absolute(), completions=asked.completions)
+        for name in asked.arms  # each method on all tasks before the next
         for task in asked.tasks
-        for name in asked.arms
     ]
     with ThreadPoolExecutor(asked.workers) as pool:
         running = {cell: pool.submit(cell) for cell in cells}

@@ -45,6 +45,10 @@ class KVCache:
         """The cache of some rows, a copy."""
         return self._of([(key[rows], value[rows]) for key, value in self._filled()])
 
+    def widened(self, more: int) -> "KVCache":
+        """The cache with so many further columns, of which nothing is known yet, a copy."""
+        return self._of([(_wider(key, more), _wider(value, more)) for key, value in self._filled()])
+
     @classmethod
     def joined(cls, parts: Sequence["KVCache"]) -> "KVCache":
         """The rows of all parts, in their order."""
@@ -61,3 +65,7 @@ class KVCache:
         cache = cls()
         cache._layers = [LayerCache(keys, values) for keys, values in layers]
         return cache
+
+
+def _wider(tensor: Float[Tensor, "B H S D"], more: int) -> Float[Tensor, "B H _ D"]:
+    return torch.nn.functional.pad(tensor, (0, 0, 0, more))  # zeros: finite, whatever hides them

@@ -70,6 +70,13 @@ def test_each_approximate_row_follows_an_exact_one(way: str, value: object) -> N
     assert list(rows(way, "baseline=there")) == list(rows("remasking=margin")) == [""]
 
 
+def test_the_exact_cache_needs_no_row_of_exact_decoding() -> None:
+    assert list(rows("cache=exact")) == [""]
+    exact, approximate = rows("cache=exact", "threshold=0.9").values()
+    assert [exact.evaluation_sampler.cache, exact.evaluation_sampler.threshold] == ["exact", None]
+    assert [approximate.evaluation_sampler.cache, approximate.evaluation_sampler.threshold] == ["exact", 0.9]
+
+
 def test_every_key_of_an_evaluation_builds() -> None:
     keys = ("samples=2", "temperature=0.5", "long_prompts=skip", "eval_limit=3")
     (row,) = rows(*keys, "model.init=random").values()

@@ -40,6 +40,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "diffu_grpo": {},
     "no reference": {"surrogate": ClippedRatio(**RATIO | {"beta": 0.0})},
     "mean over tokens": {"surrogate": ClippedRatio(**RATIO | {"normalisation": "tokens"})},
+    "mean over groups": {"surrogate": ClippedRatio(**RATIO | {"normalisation": "groups"}), "mask_draws": 1},
     "exact order": {"likelihood": ExactOrder()},
     "espo": {
         "likelihood": CoupledElbo(samples=2, per_length=False),
@@ -69,8 +70,9 @@ def grpo(*, network: torch.nn.Module | None = None, **options: Any) -> DiffuGRPO
         "reference": FixedWeights(),
         "inner_updates": 1,
         "task": VOWELS,
-    }
-    method = DiffuGRPO(**shared(network=network, **(defaults | options)))
+    } | options
+    defaults.setdefault("mask_draws", defaults["inner_updates"])
+    method = DiffuGRPO(**shared(network=network, **defaults))
     random = torch.Generator().manual_seed(9)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -181,6 +183,22 @@ def test_inner_updates_have_masks_of_their_own_that_all_weights_share(monkeypatc
     assert not any(torch.equal(old[a], old[b]) for a in range(3) for b in range(a))
 
 
+def test_updates_take_turns_through_fewer_draws(monkeypatch):
+    seen: list[Tensor] = []
+
+    def recorded(method, views, network):
+        seen.append(views.prompts.tokens.clone())
+        return evaluate(method, views, network)
+
+    evaluate = module.evaluate
+    monkeypatch.setattr(module, "evaluate", recorded)
+    study = Study(grpo(likelihood=MeanField(prompt_mask=0.5), inner_updates=4, mask_draws=2))
+    assert len(study.gradients) == 4
+    [first, second], later = seen[:2], seen[4:]  # old and reference values of each draw, once
+    assert not torch.equal(first, second)
+    assert all(torch.equal(a, b) for a, b in zip(later, [second, first, second], strict=True))
+
+
 def test_groups_without_signal_take_no_forward_without_a_reference_and_stay_in_the_denominator(monkeypatch):
     rows: list[int] = []
 
@@ -219,6 +237,7 @@ def test_training_raises_the_reward():
         ({"rollout": Rollout(sampler=SAMPLER, max_attempts=1, keep="all")}, "max_attempts=1: a group"),
         ({"likelihood": ARMS["elbo"]["likelihood"]}, "ratio=token: Elbo has one value"),
         ({"reward": Reward(parts={"cells": 1.0})}, r"reward\.parts\.cells=1"),
+        ({"mask_draws": 3}, "mask_draws=3: must be at most inner_updates=2"),
     ],
 )
 def test_what_does_not_fit_together_is_refused_by_name(options, line):
@@ -228,6 +247,8 @@ def test_what_does_not_fit_together_is_refused_by_name(options, line):
         "reward": Reward(parts={"score": 1.0}),
         "likelihood": MeanField(prompt_mask=0.15),
         "surrogate": ClippedRatio(**RATIO),
+        "inner_updates": 2,
+        "mask_draws": 2,
     }
     DiffuGRPO.check(**given)
     with pytest.raises(ValueError, match=line):

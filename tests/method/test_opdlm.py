@@ -11,17 +11,20 @@ from fakes import CHAT, EOS, EOT, MASK, PROMPT, SPECIAL, VOCABULARY, TinyNetwork
 from small_run import DRAWS, NONE, Study, assert_close, gradients_of, shared, train
 from torch import Tensor, nn
 
+from dopsd.chat import Chat
 from dopsd.diffusion.hidden import Hidden
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.sampler import BlockSampler
+from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.diffusion.trajectory import NEVER, Trajectory
 from dopsd.distillation.block_states import random_masks, visited_masks
 from dopsd.distillation.clip import NoClip
 from dopsd.distillation.curriculum import LengthLimit
 from dopsd.distillation.divergence import ForwardKL, Objective, ReverseKL
 from dopsd.method.opdlm import OPDLM
+from dopsd.model import load_model, load_tokenizer
 from dopsd.model.visible import BlockCausal, Causal
 from dopsd.rollout import Rollout
 
@@ -32,7 +35,7 @@ ARMS = {
     "autoregressive": {"block_length": 1},
     "two tokens a step": {"denoising_steps": 6},
     "shifted": {"reading": "next"},
-    "random states": {"states": "random"},
+    "random masks": {"masks": "random"},
     "end token": {"end_token": "included"},
     "top entries": {"objective": OBJECTIVE(vocab_top_k=3)},
     "reverse": {"objective": OBJECTIVE(divergence=ReverseKL())},
@@ -60,7 +63,7 @@ def opdlm(
     )
     defaults = {
         "rollout": Rollout(sampler=sampler, max_attempts=1),
-        "states": "trajectory",
+        "masks": "trajectory",
         "end_token": "excluded",
         "objective": OBJECTIVE(),
         "length": LengthLimit(first=0.1, growing_steps=0),
@@ -77,7 +80,7 @@ def opdlm(
 def masks_of(method: OPDLM, trajectory: Trajectory, keys: Tensor) -> list[bool]:
     """z, whose distribution has tests of its own."""
     length = trajectory.block_length
-    if method.states == "trajectory":
+    if method.masks == "trajectory":
         return visited_masks(keys, trajectory.step_map, block_length=length)[0].tolist()
     written = trajectory.step_map != NEVER
     return (random_masks(keys, written, block_length=length) | ~written)[0].tolist()
@@ -274,7 +277,7 @@ def expected_gradient(network: Tables) -> Tensor:
     method = OPDLM(
         **shared(network=network),
         rollout=Rollout(sampler=BlockSampler(gen_length=2, block_length=2, denoising_steps=2)),
-        states="trajectory",
+        masks="trajectory",
         end_token="excluded",
         objective=OBJECTIVE(),
         length=LengthLimit(first=1, growing_steps=0),
@@ -313,6 +316,23 @@ def test_the_optimum_is_the_mixture_over_what_the_student_itself_writes():
     assert float(expected_gradient(network).abs().max()) < 1e-7
     table[MASK, MASK, 1] = network.next[int(ar[PROMPT].argmax())]
     assert float(expected_gradient(network).abs().max()) > 1e-2
+
+
+def test_the_gradient_does_not_depend_on_activation_checkpointing(model):
+    gradients, path = [], model.partition("=")[2]
+    for checkpointing in (False, True):
+        network = load_model(
+            path,
+            init="random",
+            visible="block_causal",
+            block_length=4,
+            activation_checkpointing=checkpointing,
+        ).train()
+        special = SpecialTokens(mask_id=network.mask_id, eos_id=network.eos_id, end_ids=network.end_ids)
+        study = Study(opdlm(network=network, chat=Chat(tokenizer=load_tokenizer(path), special=special)))
+        assert network.is_gradient_checkpointing == checkpointing
+        gradients.append(study.gradients[0])
+    assert_close(*gradients, rtol=1e-5)
 
 
 def test_lightning_trains_it():

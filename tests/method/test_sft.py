@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from attending import AttendingNetwork, block_network
 from fakes import CHAT, EOS, EOT, MASK, TinyNetwork, example
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ from dopsd.diffusion.noise import Purpose, derive, example_keys, uniform
 from dopsd.method import sft as module
 from dopsd.method.sft import SFT, RolloutSFT
 from dopsd.method.text_sft import Solutions, TextSFT
-from dopsd.model.visible import All
+from dopsd.model.visible import All, Causal
 from dopsd.rollout import Rollout
 from dopsd.stream import Draw
 
@@ -114,6 +115,69 @@ def test_a_row_is_masked_by_its_draw_whatever_the_batch_and_the_rank(
     )
     first, second = (part.gradients[0] for part in parts)
     assert_close({name: first[name] + second[name] for name in first}, whole.gradients[0])
+
+
+def solved(method: SFT, draw: Draw) -> tuple[list[int], list[int], int]:
+    """Prompt and response of a draw, and how much of the response is learnt."""
+    assert draw.example.solution is not None
+    answer = [*CHAT.tokenizer.encode(draw.example.solution), EOT]
+    learnt = LENGTH if method.tail == "trained" else len(answer)
+    return CHAT.encode_prompt(draw.example.prompt), answer + [EOS] * (LENGTH - len(answer)), learnt
+
+
+def of_the_next_token(method: SFT, draw: Draw) -> Tensor:
+    """The mean of -log p of each token behind those before it, each in a row of its own."""
+    prompt, tokens, learnt = solved(method, draw)
+    nats = []
+    for i in range(learnt):
+        logits = method.network(torch.tensor([prompt + tokens[:i]]), reading="own").logits()
+        nats.append(-logits[0, -1].log_softmax(-1)[tokens[i]])
+    return torch.stack(nats).mean()
+
+
+def of_blocks(method: SFT, draw: Draw) -> Tensor:
+    """The exact mean over all masks of all blocks: of the means over k of the masked of n positions, n / L of it."""
+    prompt, tokens, learnt = solved(method, draw)
+    total = torch.zeros((), dtype=torch.float64)
+    for first in range(0, learnt, 4):
+        among = range(first, min(first + 4, learnt))
+        for masked in product([False, True], repeat=len(among)):
+            hidden = [i for i, is_masked in zip(among, masked, strict=True) if is_masked]
+            if not hidden:
+                continue
+            block = [MASK if i in hidden else tokens[i] for i in range(first, first + 4)]
+            log_p = (
+                method.network(torch.tensor([prompt + tokens[:first] + block])).logits()[0].log_softmax(-1)
+            )
+            nats = sum(-log_p[len(prompt) + i, tokens[i]] for i in hidden) / len(hidden)
+            total = total + nats / comb(len(among), len(hidden)) / learnt
+    return total
+
+
+@pytest.mark.parametrize("tail", ["trained", "ignored"])
+def test_a_causal_network_learns_next_tokens(tail: str) -> None:
+    method = sft(tail=tail, network=AttendingNetwork(Causal(), "next"), micro_batch_tokens=40)
+    study = Study(method, DRAWS[:5])
+    expected = torch.stack([of_the_next_token(method, draw) for draw in DRAWS[:5]]).mean()
+    method.network.zero_grad()
+    expected.backward()
+    assert study.logged("train/loss") == [pytest.approx(float(expected.detach()), rel=1e-4)]
+    assert_close(study.gradients[0], gradients_of(method.network), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("form", "tail"), FORMS)
+def test_a_block_causal_network_learns_each_block_behind_finished_ones(form: str, tail: str) -> None:
+    """On average over the masks of many draws of the same example."""
+    method = sft(form, tail, network=block_network(4))
+    method.log_step = lambda values: None
+    many = [Draw(example=DRAWS[4].example, number=i) for i in range(1500)]
+    views, _ = method._views(method.responses(many, CHAT.prompts(draw.example for draw in many)))
+    with torch.no_grad():
+        nats = -views.log_probability(method._reader(views)).double() * views.weight * len(many)
+        expected = float(of_blocks(method, DRAWS[4]))
+    mean, error = float(nats.sum()) / len(many), float(nats.sum(1).std()) / len(many) ** 0.5
+    assert abs(mean - expected) < 4 * error
+    assert error < 0.1 * expected
 
 
 class Table(nn.Module):

@@ -13,6 +13,7 @@ from transformers.integrations.flex_attention import WrappedFlexAttention
 
 from dopsd.kv_cache import KVCache
 from dopsd.model import add_lora
+from dopsd.model.visible import BlockCausal, Causal, TwoStream, Visible
 
 LAST = torch.arange(10, 14).expand(3, -1)
 FIRST = torch.arange(3).expand(3, -1)
@@ -150,3 +151,27 @@ def test_flash_attention_refuses_padding_where_it_would_leave_out_queries(
     with pytest.raises(ValueError, match="attention='flash_attention_2' needs all padding on the left"):
         with_arm(model, "flash_attention_2", canvas, padding, at)
     assert with_arm(model, "flash_attention_2", canvas, None, at).shape == (3, at.shape[1], 64)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("at", [AT[0], AT[2]])
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("visible", [Causal(), BlockCausal(4), TwoStream(2, 4)])
+def test_flex_attention_sees_what_sdpa_sees_of_a_structure(
+    model, canvas, left_padding, visible: Visible, padded, at, kernels
+) -> None:
+    mask = left_padding if padded else None
+    expected, found = (
+        with_arm(model, arm, canvas, mask, at, visible=visible) for arm in ("sdpa", "flex_attention")
+    )
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("visible", [Causal(), BlockCausal(4), TwoStream(2, 4)])
+def test_flash_attention_refuses_structures_in_one_line(model, canvas, visible: Visible, kernels) -> None:
+    with pytest.raises(ValueError, match="attention='flash_attention_2' lets every column see all") as caught:
+        with_arm(model, "flash_attention_2", canvas, visible=visible)
+    assert "use sdpa, eager or flex_attention" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not kernels

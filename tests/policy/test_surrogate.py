@@ -14,7 +14,7 @@ from dopsd.policy.surrogate import Valuation
 from dopsd.policy.weighted_likelihood import PlainGradient, SoftmaxWeights
 
 REWARD = torch.tensor([0.0, 1.0], dtype=torch.float64)
-NORMALISATIONS = ("tokens", "completions", "length")
+NORMALISATIONS = ("tokens", "groups", "completions", "length")
 
 
 def clipped(**changed) -> ClippedRatio:
@@ -30,10 +30,12 @@ def clipped(**changed) -> ClippedRatio:
 
 
 def valuation(value, old=None, reference=None, *, advantage, counted=None, **totals) -> Valuation:
-    """Completions of which all are there and, unless it is said, all tokens counted."""
+    """Completions, all of one group and all there, and, unless it is said, all tokens counted."""
     counted = torch.ones(len(value), 1, dtype=torch.bool) if counted is None else counted
     old = value.detach() if old is None else old
-    totals = {"completions": len(value), "tokens": int(counted.sum()), **totals}
+    tokens = int(counted.sum())
+    totals = {"completions": len(value), "groups": 1, "tokens": tokens, **totals}
+    totals.setdefault("group_tokens", torch.full((len(value),), tokens))
     return Valuation(
         value=value, old=old, reference=reference, advantage=advantage, counted=counted, **totals
     )
@@ -93,7 +95,15 @@ def random_valuation(seed: int, *, per_token: bool = True, advantage=None) -> Va
     shape = (4, 5) if per_token else (4,)
     draws = [torch.randn(shape, generator=random, dtype=torch.float64) - 2 for _ in range(3)]
     advantage = torch.randn(4, generator=random, dtype=torch.float64) if advantage is None else advantage
-    return valuation(draws[0].requires_grad_(), *draws[1:], advantage=advantage, counted=counted)
+    pairs = counted.view(2, -1).sum(1).repeat_interleave(2)  # two groups of two
+    return valuation(
+        draws[0].requires_grad_(),
+        *draws[1:],
+        advantage=advantage,
+        counted=counted,
+        groups=2,
+        group_tokens=pairs,
+    )
 
 
 def by_loops(surrogate: ClippedRatio, given_: Valuation) -> float:
@@ -107,6 +117,7 @@ def by_loops(surrogate: ClippedRatio, given_: Valuation) -> float:
         ]
         weight = {
             "tokens": 1 / given_.tokens,
+            "groups": 0.5 / sum(given_.counted[each].sum().item() for each in (n, n ^ 1)),
             "completions": 1 / given_.completions / len(places),
             "length": 1 / given_.completions / given_.counted.shape[1],
         }[surrogate.normalisation]
@@ -282,7 +293,9 @@ def test_completions_without_advantage_can_be_left_out_and_still_count(arm, norm
         reference=None,
         advantage=given_.advantage[kept],
         counted=given_.counted[kept],
+        group_tokens=given_.group_tokens[kept],
         completions=given_.completions,
+        groups=given_.groups,
         tokens=given_.tokens,
     )
     assert torch.allclose(surrogate.loss(fewer)[0], surrogate.loss(given_)[0], atol=1e-15)

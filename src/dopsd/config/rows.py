@@ -22,6 +22,7 @@ _OF_AN_EVALUATION = (
     "eval_batch_tokens long_prompts name trainer paths debug baseline compare html"
 )
 APPROXIMATE = ("threshold", "cache")
+_CHANGING_NOTHING = (None, "exact")
 READ_BY_EVALUATION = (*OF_THE_MODEL, *OF_THE_TASK, *OF_THE_DECODING, *APPROXIMATE, *_OF_AN_EVALUATION.split())
 _ROWS = "rows"
 EXACT = "decoding=exact"
@@ -38,6 +39,12 @@ def rows_of(config: DictConfig, hydra: HydraConf | DictConfig) -> dict[str, Dict
     if config.compare is not None:
         return {}
     return dict(_rows(config, chosen_arms(hydra), overrides))
+
+
+def approximate_settings(sampler: object) -> dict[str, object]:
+    """The settings by which a sampler, or a node that describes one, is not exact."""
+    values = {key: getattr(sampler, key) for key in APPROXIMATE}
+    return {key: value for key, value in values.items() if value not in _CHANGING_NOTHING}
 
 
 def exact_row_of(name: str) -> str:
@@ -75,7 +82,7 @@ def _rows(
                 _set_length(row, length, overrides)
             parts = (weights.name, f"gen_length={length}" if len(lengths) > 1 else "")
             name = "/".join(filter(None, parts))
-            if row.baseline is None and any(row.evaluation_sampler[key] is not None for key in APPROXIMATE):
+            if row.baseline is None and approximate_settings(row.evaluation_sampler):
                 yield exact_row_of(name), _exactly(row)
             yield name, row
 
@@ -98,7 +105,7 @@ def _of_runs(
 
 def _exactly(row: DictConfig) -> DictConfig:
     exact = copy.deepcopy(row)
-    for key in APPROXIMATE:
+    for key in approximate_settings(exact.evaluation_sampler):
         exact[key] = exact.evaluation_sampler[key] = None
     return exact
 

@@ -95,7 +95,9 @@ def _structure(started: DictConfig, saved: DictConfig, subject: str) -> dict[str
     if wanted is not None and had not in (None, "causal"):
         key = typed_key(started, "model.visible")
         raise UserError(f"{key}={wanted}: needs autoregressive weights, {subject} has visible={had}")
-    return {f"model.{key}": started.model.get(key) for key in _OF_THE_STRUCTURE if key in started.model}
+    unresolved = OmegaConf.to_container(started.model, resolve=False)
+    assert isinstance(unresolved, dict)
+    return {f"model.{key}": unresolved[key] for key in _OF_THE_STRUCTURE if key in unresolved}
 
 
 def _run_and_weights(init: object) -> tuple[Path, Path]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from dopsd.diffusion.block_cache import BlockCache, CacheScope
+from dopsd.diffusion.block_cache import BlockCache, CacheName, block_cache
 from dopsd.diffusion.choose import columns_of
 from dopsd.diffusion.confidence import forbid
 from dopsd.diffusion.decoding import CanvasRows, Decoding, Room, Try
@@ -31,7 +31,8 @@ class BlockSampler:
 
     With a `threshold` a step unmasks what is so sure, not a fixed number (`dopsd.diffusion.unmasking_schedule`).
     `end_of_text`: `forbidden` never writes end of text, `last` unmasks end tokens last in their block (LLaDA's
-    logits_eos_inf and confidence_eos_eot_inf). `cache` is approximate.
+    logits_eos_inf and confidence_eos_eot_inf). Of the caches `exact` alone is not approximate
+    (`dopsd.diffusion.block_cache`).
     """
 
     gen_length: Annotated[int, Field(ge=1)]
@@ -42,7 +43,7 @@ class BlockSampler:
     threshold: Annotated[float, Field(gt=0, le=1)] | None = None
     end_of_text: Literal["free", "forbidden", "last"] = "free"
     cfg_scale: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    cache: CacheScope | None = None
+    cache: CacheName | None = None
     early_exit: bool = True
     noise_dtype: NoiseDtype = "float64"
 
@@ -138,7 +139,7 @@ class BlockSampler:
     def decoding(self, denoiser: Denoiser, prompts: Prompts, special: SpecialTokens) -> Decoding:
         """A decoding of these prompts, with none of them in flight yet."""
         denoiser = self.guided(denoiser, special)
-        cache = None if self.cache is None else BlockCache(denoiser, self.cache)
+        cache = None if self.cache is None else block_cache(denoiser, self.cache)
         return Decoding(
             prompts,
             advance=partial(self._advance, denoiser, cache, special),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +13,8 @@ from pydantic import Field
 
 from dopsd.config.build import Recipe, build, prepare, prepare_top_level, required, typed_key
 from dopsd.config.errors import UserError
-from dopsd.config.rows import APPROXIMATE
+from dopsd.config.rows import approximate_settings
+from dopsd.diffusion.block_cache import check_blocks
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
@@ -28,6 +29,7 @@ from dopsd.model.checkpoint import (
     find_directory,
     linear_shapes,
 )
+from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.options import check_options
 from dopsd.model.structure import configured
 from dopsd.setting import setting
@@ -75,16 +77,16 @@ class Plan:
     @classmethod
     def of(cls, config: DictConfig, *, is_here: bool = True) -> "Plan":
         """Raises UserError for anything in the config that cannot work; `is_here`: on this machine."""
-        trainer = required(config, "trainer")
+        trainer, method = required(config, "trainer"), required(config, "method")
         plan = cls(
             settings=prepare_top_level(config, Settings)(),
             stop_at=build(config, "stop_at"),
             task=build(config, "task"),
-            evaluation_sampler=build(config, "evaluation_sampler"),
+            evaluation_sampler=_evaluation_sampler(config, method),
             model=required(config, "model"),
             lora=prepare(config, "lora"),
             adapter=None if config.get("adapter") is None else Path(config.adapter),
-            method=required(config, "method"),
+            method=method,
             trainer=trainer,
             logger=prepare(config, "logger"),
             hardware=Hardware.of(trainer, config) if is_here else Hardware.elsewhere(),
@@ -111,8 +113,16 @@ class Plan:
     @property
     def approximate_rollouts(self) -> list[str]:
         """The settings, as they are typed, by which training samples in another way than exactly."""
-        rollout = self.method.arguments.get("rollout")
-        return [] if rollout is None else approximations(rollout.sampler)
+        rollout = _rollout_sampler(self.method)
+        return [] if rollout is None else approximations(rollout)
+
+    def check_blocks(self, network: LLaDAConfig) -> None:
+        """Raises UserError for a sampler that does not fit who sees whom in the network."""
+        for sampler in filter(None, (_rollout_sampler(self.method), self.evaluation_sampler)):
+            try:
+                check_blocks(sampler.cache, sampler.block_length, of_network=network.structure.own_blocks)
+            except ValueError as error:
+                raise UserError(str(error)) from error
 
     def examples(self, split: Split) -> Sequence[Example]:
         """What is evaluated of a split: its first `eval_limit` examples."""
@@ -134,8 +144,20 @@ class Plan:
 
 def approximations(sampler: BlockSampler) -> list[str]:
     """The settings by which a sampler is not exact, as `key=value`."""
-    values = {key: getattr(sampler, key) for key in APPROXIMATE}
-    return [f"{key}={value}" for key, value in values.items() if value is not None]
+    return [f"{key}={value}" for key, value in approximate_settings(sampler).items()]
+
+
+def _rollout_sampler(method: Recipe) -> BlockSampler | None:
+    rollout = method.arguments.get("rollout")
+    return None if rollout is None else rollout.sampler
+
+
+def _evaluation_sampler(config: DictConfig, method: Recipe) -> BlockSampler:
+    """That of the config, with the rollouts' cache where this changes nothing but speed."""
+    sampler, of_rollouts = build(config, "evaluation_sampler"), _rollout_sampler(method)
+    if of_rollouts is not None and of_rollouts.cache == "exact":
+        return replace(sampler, cache="exact")
+    return sampler
 
 
 def _check_share(plan: Plan, config: DictConfig) -> None:
@@ -206,10 +228,12 @@ def _check_checkpoint(plan: Plan, config: DictConfig) -> None:
         network = configured(directory, **{k: v for k, v in model.arguments.items() if k in given})
         if model.arguments.get("init") != "random":
             check_weights(directory, network)
+    plan.check_blocks(network)
     if adapter is not None:
         with saying(f"adapter={adapter}"):
             AdapterFiles.read(adapter).check(linear_shapes(network))
-    check_structure(network, plan.method, plan.evaluation_sampler, config)
+    if "checkpoint" not in config:
+        check_structure(network, plan.method, plan.evaluation_sampler, config)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What can be known before anything is loaded of who sees whom in the network: that method and samplers fit it."""
+"""What can be known of a training before anything is loaded: that method and samplers fit who sees whom."""
 
 from omegaconf import DictConfig
 
@@ -12,19 +12,18 @@ def check_structure(
     network: LLaDAConfig, method: Recipe, evaluation_sampler: BlockSampler, config: DictConfig
 ) -> None:
     """Raises UserError where the method cannot train such a network, or it would be sampled from in other blocks."""
-    samplers = {"evaluation_sampler": evaluation_sampler}
-    if "checkpoint" not in config:  # a training
-        allowed = method.target.structures
-        if network.visible not in allowed:
-            raise UserError(
-                f"visible={network.visible}: method={config.command.arms.method} trains "
-                f"visible={' or '.join(allowed)} (model.path={config.model.path})"
-            )
-        if "rollout" in method.arguments and method.arguments["rollout"] is not None:
-            samplers["rollout.sampler"] = method.arguments["rollout"].sampler
-    blocks = 1 if network.visible == "causal" else network.block_length
-    for key, sampler in samplers.items():
-        if blocks not in (None, sampler.block_length):
+    allowed = method.target.structures
+    if network.visible not in allowed:
+        raise UserError(
+            f"visible={network.visible}: method={config.command.arms.method} trains "
+            f"visible={' or '.join(allowed)} (model.path={config.model.path})"
+        )
+    rollout, blocks = method.arguments.get("rollout"), network.structure.own_blocks
+    for key, sampler in {
+        "evaluation_sampler": evaluation_sampler,
+        "rollout.sampler": None if rollout is None else rollout.sampler,
+    }.items():
+        if sampler is not None and blocks not in (None, sampler.block_length):
             typed = typed_key(config, f"{key}.block_length")
             raise UserError(
                 f"{typed}={sampler.block_length}: must be {blocks}, as the network has visible={network.visible}"

@@ -30,7 +30,7 @@ class DiffuGRPO(OnPolicy):
     {y_1 .. y_G} sampled by the student, rewards r_g, advantages A_g = r_g - the group's baseline;
     v(y_g) = sum over views of weight * log p(tokens | view), of each token or of the whole (the likelihood);
     loss = surrogate(v, v_old, v_ref, A), by default the clipped ratio exp(v - v_old) with beta KL to the reference;
-    `inner_updates` optimizer steps on a group, each with masks of its own, the same for v, v_old and v_ref.
+    `inner_updates` optimizer steps on a group, in turns through `mask_draws` draws of masks that v, v_old, v_ref share.
 
     wd1, SPG and ESPO are this with another surrogate and likelihood. A group whose rewards are all equal says nothing:
     it takes no forward unless the surrogate reads it, and stays in the denominator. A batch of such groups is no step.
@@ -45,17 +45,25 @@ class DiffuGRPO(OnPolicy):
         surrogate: Surrogate,
         reference: TeacherWeights,
         inner_updates: Annotated[int, Field(ge=1)],
+        mask_draws: Annotated[int, Field(ge=1)],
         **shared: Any,
     ):
         super().__init__(**shared)
         self.reward, self.advantage = reward, advantage
         self.likelihood, self.surrogate = likelihood, surrogate
-        self.inner_updates = inner_updates
+        self.inner_updates, self.mask_draws = inner_updates, mask_draws
         self.reference = reference.attach(self.network) if surrogate.reads_reference else None
 
     @staticmethod
     def check(
-        *, task: Task, rollout: Rollout, reward: Reward, likelihood: Likelihood, surrogate: Surrogate
+        *,
+        task: Task,
+        rollout: Rollout,
+        reward: Reward,
+        likelihood: Likelihood,
+        surrogate: Surrogate,
+        inner_updates: int,
+        mask_draws: int,
     ) -> None:
         """Raises ValueError where there is no group, or where the parts do not fit together or the task."""
         if rollout.keep != "all" or rollout.max_attempts < 2:
@@ -65,6 +73,8 @@ class DiffuGRPO(OnPolicy):
             raise ValueError(
                 f"ratio=token: {arm} has one value for a whole answer, which needs ratio=sequence"
             )
+        if mask_draws > inner_updates:
+            raise ValueError(f"mask_draws={mask_draws}: must be at most inner_updates={inner_updates}")
         reward.check(task)
 
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
@@ -77,19 +87,19 @@ class DiffuGRPO(OnPolicy):
         if has_signal.any():
             learnt = (has_signal[group.prompt] | self.surrogate.learns_without_advantage).nonzero()[:, 0]
             responses = group.answering(prompts, self.chat.special.end_ids)
-            updates = list(self._updates(responses, learnt, advantage.flatten()))
+            updates = list(self._updates(responses, learnt, advantage.flatten(), groups=len(batch)))
             means = {key: sum(each[key] for each in updates) / len(updates) for key in updates[0]}
             self.log_step({**means, "train/examples": float(has_signal.sum())})
 
     def _updates(
-        self, group: Responses, learnt: Int[Tensor, "N"], advantage: Float[Tensor, "B"]
+        self, group: Responses, learnt: Int[Tensor, "N"], advantage: Float[Tensor, "B"], *, groups: int
     ) -> Iterator[dict[str, float]]:
         """The optimizer steps on some completions of the groups; gives what to log of each."""
         surrogate, responses, mask_id = self.surrogate, group[learnt], self.chat.special.mask_id
         keys = derive(responses.keys, Purpose.INNER_UPDATE)
         views = [
             self.likelihood.views(replace(responses, keys=derive(keys, number)), mask_id=mask_id)
-            for number in range(self.inner_updates)
+            for number in range(self.mask_draws)
         ]
         old = [evaluate(self, each, self.network) for each in views[: None if surrogate.reads_old else 1]]
         reference = []
@@ -100,12 +110,16 @@ class DiffuGRPO(OnPolicy):
             Valuation,
             advantage=advantage[learnt],
             counted=responses.scored,
+            group_tokens=group.scored.view(groups, -1).sum(1).repeat_interleave(len(group) // groups)[learnt],
             completions=len(group),
+            groups=groups,
             tokens=int(group.scored.sum()),
         )
-        for number, each in enumerate(views):
+        for update in range(self.inner_updates):
+            number = update % self.mask_draws
+            each = views[number]
             value = partial(self.likelihood.combine, each, rows=len(learnt), positive=advantage[learnt] > 0)
-            log_p = (evaluate(self, each, self.network) if number else old[0].clone()).requires_grad_()
+            log_p = (evaluate(self, each, self.network) if update else old[0].clone()).requires_grad_()
             loss, figures = surrogate.loss(
                 known(
                     value=value(log_p),

@@ -43,7 +43,7 @@ class OPDLM(OnPolicy):
     def __init__(
         self,
         *,
-        states: Literal["trajectory", "random"],
+        masks: Literal["trajectory", "random"],
         end_token: Literal["excluded", "included"],
         objective: Objective,
         length: LengthLimit,
@@ -51,7 +51,7 @@ class OPDLM(OnPolicy):
         **shared: Any,
     ):
         super().__init__(**shared)
-        self.states, self.end_token, self.objective = states, end_token, objective
+        self.masks, self.end_token, self.objective = masks, end_token, objective
         self.length, self.updates_per_rollout = length, updates_per_rollout
         self._teacher = FixedWeights().attach(self.network)
 
@@ -87,7 +87,7 @@ class OPDLM(OnPolicy):
     def _masked(self, answers: Responses) -> Bool[Tensor, "B L"]:
         """z of each answer; what its student never wrote is masked in any case."""
         times, block_length = answers.trajectory.step_map, self.rollout.sampler.block_length
-        if self.states == "trajectory":
+        if self.masks == "trajectory":
             return visited_masks(answers.keys, times, block_length=block_length)
         is_written = times != NEVER
         return random_masks(answers.keys, is_written, block_length=block_length) | ~is_written

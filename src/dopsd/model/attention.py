@@ -126,6 +126,7 @@ def attention_mask_of(
     if arm == "flex_attention":
         return _block_mask(visible, is_real, queries, width=len(everywhere))
     if isinstance(visible, All):
+        assert is_real is not None
         return _additive(is_real[:, None], dtype)
     seen = visible.sees(queries[:, :, None], everywhere, width=len(everywhere))
     if is_real is not None:

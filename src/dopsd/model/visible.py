@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import no_type_check
 
 import torch
 from jaxtyping import Bool, Int
@@ -12,12 +13,17 @@ class Visible(ABC):
     """A structure of attention, and what follows from it for the places in a row.
 
     Blocks are counted backwards from the end of the row, [left-padded prompt | canvas]: they are aligned with the
-    canvas, and the prompt's leftmost one may be partial.
+    canvas, and the prompt's leftmost one may be partial. (Kernels trace `sees`, and cannot trace a check of types.)
     """
 
     @abstractmethod
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """Whether the columns `query` see the columns `key` of a row of so many; every column sees itself."""
+
+    @property
+    def own_blocks(self) -> int | None:
+        """The tokens of the smallest blocks that see nothing behind them; None where every column sees later ones."""
+        return None
 
     def positions(self, counted: Int[Tensor, "B S"]) -> Int[Tensor, "B S"]:
         """The position of each column, given its place among the real tokens of its row."""
@@ -32,6 +38,7 @@ class Visible(ABC):
 class All(Visible):
     """Every column sees every column."""
 
+    @no_type_check
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """True."""
         shape = torch.broadcast_shapes(query.shape, key.shape)
@@ -42,6 +49,12 @@ class All(Visible):
 class Causal(Visible):
     """A column sees itself and what stands before it."""
 
+    @property
+    def own_blocks(self) -> int:
+        """Of one token."""
+        return 1
+
+    @no_type_check
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """Where the key is not later."""
         return key <= query
@@ -53,10 +66,17 @@ class BlockCausal(Visible):
 
     block_length: int
 
+    @property
+    def own_blocks(self) -> int:
+        """As they are."""
+        return self.block_length
+
+    @no_type_check
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """Where the key's block is not later."""
         return self._blocks_behind(key, width) >= self._blocks_behind(query, width)
 
+    @no_type_check
     def _blocks_behind(self, column: Int[Tensor, "..."], width: int) -> Int[Tensor, "..."]:
         return (width - 1 - column) // self.block_length
 
@@ -79,6 +99,7 @@ class TwoStream(Visible):
                 f"gen_length={self.gen_length} must be a multiple of block_length={self.block_length}"
             )
 
+    @no_type_check
     def sees(self, query: Int[Tensor, "..."], key: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         """By the streams and blocks of both."""
         of_query, of_key = self._blocks_behind(query, width), self._blocks_behind(key, width)
@@ -98,9 +119,11 @@ class TwoStream(Visible):
         starts_a_block = (place >= 0) & (place % self.block_length == 0)
         return (columns - 1 - self.gen_length * starts_a_block).clamp(min=0)
 
+    @no_type_check
     def _is_noisy(self, column: Int[Tensor, "..."], width: int) -> Bool[Tensor, "..."]:
         return column >= width - self.gen_length
 
+    @no_type_check
     def _blocks_behind(self, column: Int[Tensor, "..."], width: int) -> Int[Tensor, "..."]:
         """In the column's own stream."""
         end = width - self.gen_length * ~self._is_noisy(column, width)

@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Values = Float[Tensor, "N L"] | Float[Tensor, "N"]
-Normalisation = Literal["tokens", "completions", "length"]
+Normalisation = Literal["tokens", "groups", "completions", "length"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +23,20 @@ class Valuation:
     reference: Values | None
     advantage: Float[Tensor, "N"]
     counted: Bool[Tensor, "N L"]
+    group_tokens: Int[Tensor, "N"]  # counted ones of all completions of its group
     completions: int
+    groups: int
     tokens: int
 
     def token_weight(self, normalisation: Normalisation) -> Float[Tensor, "N L"]:
-        """What each counted token weighs: 1 / sum |C|, or 1 / (completions |C|), or 1 / (completions L)."""
+        """What each counted token weighs: 1 over `tokens` (all there are), or groups * (tokens of its group),
+        or completions * (tokens of its completion), or completions * L.
+        """
         counted = self.counted.double()
         if normalisation == "tokens":
             return counted / self.tokens
+        if normalisation == "groups":
+            return counted / self.group_tokens[:, None].clamp(min=1) / self.groups
         if normalisation == "completions":
             return counted / counted.sum(1, keepdim=True).clamp(min=1) / self.completions
         return counted / counted.shape[1] / self.completions

@@ -1,0 +1,88 @@
+"""From an autoregressive model to a block-diffusion model and on, command by command; and what cannot be started so."""
+
+from pathlib import Path
+
+import pytest
+from command_line import QUICK, read_json, run, small_model
+
+from dopsd.model import load_model, save_weights
+
+
+def at(name: str) -> str:
+    return f"hydra.run.dir=runs/{name}/here"
+
+
+@pytest.fixture
+def autoregressive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The override that names an autoregressive model of random weights; runs go into a directory of the test's own."""
+    monkeypatch.chdir(tmp_path)
+    directory = Path("ar")
+    path = small_model(directory)
+    save_weights(load_model(directory, init="random", visible="causal", reading="next"), directory)
+    return path
+
+
+@pytest.mark.parametrize(("lora", "method"), [("none", "sft"), ("default", "dopsd")])
+def test_its_student_is_a_model_like_any_other(
+    autoregressive: str, lora: str, method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opdlm = run(capsys, "train", *QUICK, autoregressive, "method=opdlm", f"lora={lora}", at("opdlm"))
+    assert opdlm.code == 0, opdlm.err
+    student = Path("runs/opdlm/here")
+    if lora == "none":
+        said = read_json(student / "weights/final/config.json")
+        assert (said["visible"], said["block_length"], said["reading"]) == ("block_causal", 4, "own")
+    evaluated = run(capsys, "evaluate", f"checkpoint={student}", "eval_limit=2")
+    assert evaluated.code == 0, evaluated.err
+    ran = run(capsys, "train", *QUICK, f"init={student}", f"method={method}", at(method))
+    assert ran.code == 0, ran.err
+    again = run(capsys, "train", *QUICK, f"init={student}", "method=opdlm")
+    assert again.code == 2
+    assert "needs autoregressive weights" in again.err
+    other_blocks = run(capsys, "train", *QUICK, f"init={student}", "block_length=8")
+    assert (other_blocks.code, other_blocks.err.strip()) == (
+        2,
+        "dopsd: block_length=8: must be 4, as the network has visible=block_causal",
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["method=opdlm", "vocab_top_k=0"], "vocab_top_k=0: must be an integer of at least 1 or null"),
+        (["method=opdlm", "block_length=3"], "gen_length=8: must be a multiple of block_length=3"),
+        (["method=opdlm", "visible=all"], "visible=all: method=opdlm trains visible=block_causal ("),
+        (["method=dopsd"], "visible=causal: method=dopsd trains visible=all or block_causal ("),
+        (["method=sft"], "block_length=4: must be 1, as the network has visible=causal"),
+    ],
+)
+def test_what_an_autoregressive_start_cannot_be(
+    autoregressive: str, overrides: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = run(capsys, "train", *QUICK, autoregressive, *overrides)
+    assert ran.code == 2
+    assert ran.err.startswith(f"dopsd: {line}")
+    assert ran.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            ["method=opdlm"],
+            "visible=block_causal: needs autoregressive weights (visible=causal), not visible=all",
+        ),
+        (["method=sft", "visible=causal"], "visible=causal: needs autoregressive weights"),
+        (
+            ["method=sft", "visible=causal", "model.init=random"],
+            "reading=own: must be next with visible=causal, where a column sees its own token",
+        ),
+    ],
+)
+def test_what_a_bidirectional_start_cannot_be(
+    overrides: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = run(capsys, "train", *QUICK, *overrides)
+    assert ran.code == 2
+    assert ran.err.startswith(f"dopsd: model.path=tiny: {line}")
+    assert ran.err.count("\n") == 1
