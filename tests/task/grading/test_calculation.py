@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dopsd.task.arithmetic import MAX_LENGTH, evaluate, python_value, sides
+from dopsd.task.grading.calculation import MAX_LENGTH, evaluate, python_value, sides
 
 ONE_LINE = r"^[^\n]+$"
 SLOW_IF_EXECUTED = [
