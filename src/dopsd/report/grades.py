@@ -37,7 +37,8 @@ def report(
     task: str, graders: Graders, request: Request, open_task: Callable[[], Task], overrides: Sequence[str]
 ) -> Iterator[str]:
     """The lines of the report on a task with graders; raises ValueError for a file that cannot be graded."""
-    graders.named("grader", request.grader)
+    if request.grader not in graders.by_name:
+        raise ValueError(f"grader={request.grader}: must be one of {', '.join(graders.by_name)}")
     grades: Grades = _of_the_file(request, lambda file: grade_file(task, graders, file, open_task))
     for override in overrides:
         if override.startswith("task.") and not is_by_id(grades.rows[0].row):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from operator import add, floordiv, mul, sub
 from random import Random
 
+from dopsd.task.countdown.expression import check_operations
 from dopsd.task.source.held_out import SHARES, split_of_text
 from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
@@ -93,16 +94,29 @@ class ArithmeticProblems(Source):
     """A problem's split depends on its calculation alone: no sum of test stands in train in other words."""
 
     def __init__(
-        self, *, seed: int, steps: int, max_number: int, story_share: float, train: int, dev: int, test: int
+        self,
+        *,
+        seed: int,
+        steps: int,
+        operations: str,
+        max_number: int,
+        story_share: float,
+        train: int,
+        dev: int,
+        test: int,
     ) -> None:
         """Raises ValueError for a value out of range."""
         check_integer("task.seed", seed, 0)
         check_integer("task.steps", steps, 1, 6)
+        check_operations("task.operations", operations)
+        if steps > 1 and not set(operations) & set("+-"):
+            raise ValueError(f"task.operations={operations!r}: must have + or - with task.steps={steps}")
         check_integer("task.max_number", max_number, 4, 10_000)
         check_share("task.story_share", story_share)
         for key, size in (("train", train), ("dev", dev), ("test", test)):
             check_integer(f"task.{key}", size, 1)
-        self.seed, self.steps, self.max_number, self.story_share = seed, steps, max_number, story_share
+        self.seed, self.steps, self.operations = seed, steps, operations
+        self.max_number, self.story_share = max_number, story_share
         self.sizes = {"train": train, "dev": dev, "test": test}
 
     def rows(self, split: Split) -> list[Record]:
@@ -122,7 +136,7 @@ class ArithmeticProblems(Source):
 
     def _draw(self, random: Random) -> Calculation | None:
         """A calculation whose values are whole numbers above 0; None where the numbers drawn allow none."""
-        operators = _operators(random, random.randint(1, self.steps))
+        operators = self._operators(random, random.randint(1, self.steps))
         start = random.randint(2, min(_TABLE, self.max_number) if operators[0] in "*/" else self.max_number)
         if operators[0] == "/":
             start *= random.randint(2, self.max_number)
@@ -135,17 +149,16 @@ class ArithmeticProblems(Source):
             value = _OPERATIONS[operator](value, steps[-1][1])
         return Calculation(start=start, steps=tuple(steps))
 
+    def _operators(self, random: Random, count: int) -> list[str]:
+        """One for each step: * is the first or none, / the last or none."""
+        places = ["+-*/"] if count == 1 else ["+-*", *["+-"] * (count - 2), "+-/"]
+        return [random.choice([it for it in self.operations if it in place]) for place in places]
+
     def _allowed(self, operator: str, value: int) -> Sequence[int]:
         """What may stand behind an operator."""
         if operator == "/":
             return [divisor for divisor in range(2, min(_TABLE + 1, value)) if value % divisor == 0]
         return range(2, 1 + (min(value - 1, self.max_number) if operator == "-" else self.max_number))
-
-
-def _operators(random: Random, count: int) -> str:
-    if count == 1:
-        return random.choice("+-*/")
-    return random.choice("+-*") + "".join(random.choices("+-", k=count - 2)) + random.choice("+-/")
 
 
 def _record(question: str, calculation: Calculation) -> Record:

@@ -25,8 +25,9 @@ class Arithmetic(WordProblems):
         prompt_template: str | None = None,
         seed: int = 0,
         steps: int = 1,
+        operations: str = "+-*",
         max_number: int = 10,
-        story_share: float = 0.5,
+        story_share: float = 0.3,
         train: int = 1024,
         dev: int = 128,
         test: int = 256,
@@ -36,6 +37,7 @@ class Arithmetic(WordProblems):
         source = ArithmeticProblems(
             seed=seed,
             steps=steps,
+            operations=operations,
             max_number=max_number,
             story_share=story_share,
             train=train,
