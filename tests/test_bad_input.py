@@ -87,6 +87,10 @@ TRAIN = [
     ("-m seed=range(1,1)", "--multirun: there is nothing in seed=range(1,1)"),
     ("-m rho=0.1,1.5", "rho=1.5: must be a number from 0 to 1"),
     ("-m clip=none,0.05", "clip=none,0.05: must be one of none, nonnegative, pointwise, token"),
+    # tasks from files
+    ("task=jsonl", "task.path=null: must be a "),
+    ("task=jsonl task.path=no.jsonl task.verifier=os.getcwd", "task.path=no.jsonl: must be a file, or a "),
+    ("task=arithmetic task.operations=x", "task.operations=x: must be some of the characters +-*/"),
     # pairs
     ("method=vrpo group_size=1", "group_size=1: must be at least 2 with pairs.compare=accepted"),
     ("method=vrpo parity.keep=first", "parity.keep=first: must be all with method=vrpo, which learns from "),

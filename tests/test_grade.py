@@ -88,9 +88,12 @@ def test_sudoku_is_reported_with_cells_and_chance(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "task=null: must be one of countdown, sudoku, gsm8k, gsm_symbolic, math500"),
+        (
+            [],
+            "task=null: must be one of arithmetic, countdown, embedded_mixture, gsm8k, gsm_symbolic, jsonl, ",
+        ),
         (["task=gsm8k"], "generations"),
-        (["task=embedded_mixture", "ROWS"], "task=embedded_mixture: must be one of"),
+        (["task=embedded_mixture", "ROWS"], "rows.jsonl line 1: has no column id (there are question, "),
         (
             ["task=gsm8k", "generations=nowhere.jsonl"],
             "generations=nowhere.jsonl: nowhere.jsonl: cannot be read",

@@ -12,8 +12,10 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import dopsd
-from dopsd.task import Countdown, Sudoku, countdown, sudoku
+from dopsd.task import Countdown, Sudoku
 from dopsd.task.answer import write_response
+from dopsd.task.countdown import task as countdown
+from dopsd.task.sudoku import task as sudoku
 
 VOCABULARY = 512
 SPECIAL = [

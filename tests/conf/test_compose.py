@@ -26,7 +26,7 @@ ARMS = [
 ]
 BUILT = {
     "trainer": {"cpu"},
-    "task": {"countdown", "sudoku", "embedded_mixture"},
+    "task": {"arithmetic", "countdown", "sudoku", "embedded_mixture"},
     "source": {"solutions", "accepted_rollouts"},
     "pairs": {"rollouts", "solution_vs_refused"},
 }  # others need hardware or data

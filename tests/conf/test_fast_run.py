@@ -21,7 +21,7 @@ SFT = ("gen_length=48", "block_length=48", "denoising_steps=1")  # a canvas that
 NOT_HERE = {
     "model": {"llada_8b", "llada_1_5", "d3llm_llada", "dream_7b", "qwen3_0_6b", "smollm2_135m"},  # weights
     "trainer": {"gpu", "ddp", "fsdp"},  # devices; two processes are tested elsewhere
-    "task": {"gsm8k", "gsm_symbolic", "math500"},  # data
+    "task": {"gsm8k", "gsm_symbolic", "math500", "jsonl"},  # data; a file: tests/test_foreign_task.py
     "pairs": {"files"},  # a file: tested in tests/method/test_pair_file.py
     "debug": {"fast_dev_run"},  # every run here is one
 }

@@ -15,11 +15,11 @@ from dopsd.rollout import RolloutBatch
 from dopsd.rollout.cost import Cost
 from dopsd.rollout.reward import Reward, reward_parts
 from dopsd.task import Countdown, Sudoku, Task, Verdict
-from dopsd.task.gsm8k import WordProblems
 from dopsd.task.row_task import RowTask
 from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
 from dopsd.task.task import Split
+from dopsd.task.word_problems.gsm8k import WordProblems
 
 ARMS = sorted(file.stem for file in (Path(CONF) / "reward").glob("*.yaml"))
 

@@ -1,159 +1,130 @@
-"""The parser agrees with exact rational arithmetic, and refuses everything else at once."""
+"""Generated sums and stories: splits share no calculation, working and answer are right, wrong answers are refused."""
 
-import time
+import re
 from fractions import Fraction
-from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from dopsd.task.arithmetic import MAX_LENGTH, evaluate, python_value, sides
+from dopsd.task import SPLITS, Arithmetic
+from dopsd.task.arithmetic.grading import strict
 
-ONE_LINE = r"^[^\n]+$"
-SLOW_IF_EXECUTED = [
-    "2**9",
-    "9**9**9",
-    "9**9**9**9",
-    "1" * 10_000_000,
-    "9" * 150,
-    "(" * 100,
-    "(" * 5_000_000,
-    "((((" * 40 + "1" + "))))" * 40,
-    "-" * 199,
-    "-" * 1_000_000,
-    "1+" * 1_000_000 + "1",
-    "\\frac{" * 30,
-    " " * 10_000_000,
-    "$" * 1_000_000,
+SETTINGS = [
+    {},
+    {"seed": 1, "story_share": 1.0},
+    {"steps": 4, "operations": "+-*/", "story_share": 0.0},
+    {"steps": 3, "operations": "+-*/", "max_number": 50},
 ]
-_NOT_ARITHMETIC = (
-    "¦ ¦+¦1+¦*3¦1 2¦(1¦1)¦()¦1//2¦1/0¦3/(2-2)¦5%2¦1e5¦2^3¦2**3¦1.¦__import__('os')¦print(1)¦"
-    "1 if 1 else 2¦1,2¦=¦1=1¦{1¦\\frac{1}{0}¦...¦(1)2¦03¦٣+٤¦²¦½¦\x00¦4{10}¦{4}{10}¦3--4¦--3¦3+-4¦3*-4¦"
-    "1_0¦\\frac12 3¦3x¦x3"
-)
-NOT_ARITHMETIC = _NOT_ARITHMETIC.split("¦")
+SUM = re.compile(r"(?:What is|How much is|Calculate|Work out) ([^?.]*)[?.] ")
+STEP = re.compile(r"(\d+) ([-+*/]) (\d+) = (\d+)\.")
+NUMBERS = re.compile(r"\d+")
 
 
-def combined(children):
-    """A pair (text, value) for any way to join two smaller ones; value None stands for a division by zero."""
-    return st.tuples(children, st.sampled_from("+-*/"), children).map(join)
+def made(**settings):
+    return Arithmetic(train=80, dev=30, test=50, **settings)
 
 
-def join(parts):
-    (left, above), operator, (right, below) = parts
-    text = f"({left}){operator}({right})"
-    if above is None or below is None or (operator == "/" and below == 0):
-        return text, None
-    return text, {
-        "+": lambda: above + below,
-        "-": lambda: above - below,
-        "*": lambda: above * below,
-        "/": lambda: above / below,
-    }[operator]()
+def calculation(example):
+    """The first number and each operator and number, as the working has them."""
+    steps = STEP.findall(example.solution)
+    return (steps[0][0], *((operator, number) for _, operator, number, _ in steps))
 
 
-NUMBERS = st.integers(0, 99).map(lambda value: (str(value), Fraction(value)))
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_each_step_is_right_and_the_last_is_the_answer(settings):
+    task = made(**settings)
+    for example in (it for split in SPLITS for it in task.examples(split)):
+        steps = STEP.findall(example.solution)
+        assert 1 <= len(steps) <= settings.get("steps", 1)
+        for value, operator, number, result in steps:
+            exact = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
+            wanted = exact.get(operator, lambda a, b: a / b)(Fraction(value), Fraction(number))
+            assert wanted == int(result) > 0
+        assert [step[0] for step in steps[1:]] == [step[3] for step in steps[:-1]]
+        assert example.solution.endswith(f" The answer is {steps[-1][3]}.")
+        assert example.gold == int(steps[-1][3])
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
-@given(st.recursive(NUMBERS, combined, max_leaves=12))
-def test_value_is_that_of_exact_rational_arithmetic(expression):
-    text, value = expression
-    if len(text) > MAX_LENGTH or value is None:
-        with pytest.raises(ValueError, match=ONE_LINE):
-            evaluate(text)
-    else:
-        assert evaluate(text).value == value
-
-
-@settings(derandomize=True, deadline=None, max_examples=200)
-@given(st.lists(st.tuples(st.integers(1, 99), st.sampled_from("+-*/")), min_size=2, max_size=12))
-def test_precedence_is_the_usual_one(pairs):
-    text = "".join(f"{number}{operator}" for number, operator in pairs)[:-1]
-    result = evaluate(text)
-    terms, sign = Fraction(0), 1
-    product = Fraction(pairs[0][0])
-    for (_, operator), (number, _) in pairwise(pairs):
-        if operator in "*/":
-            product = product * number if operator == "*" else product / number
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_a_problem_says_what_its_working_does(settings):
+    for example in made(**settings).examples("train"):
+        first, *steps = calculation(example)
+        asked = SUM.match(example.prompt)
+        if asked:
+            assert eval(asked[1]) == example.gold  # noqa: S307  (its own digits and signs)
         else:
-            terms, product, sign = terms + sign * product, Fraction(number), 1 if operator == "+" else -1
-    assert result.value == terms + sign * product
-    assert result.numbers == tuple(number for number, _ in pairs)
+            assert NUMBERS.findall(example.prompt) == [first, *(number for _, number in steps)]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_no_calculation_is_in_two_splits_whatever_the_seed_and_the_words(settings):
+    task, other = made(**settings), made(**{**settings, "seed": 7, "story_share": 0.5})
+    there = {
+        split: {calculation(it) for of in (task, other) for it in of.examples(split)} for split in SPLITS
+    }
+    assert sum(map(len, there.values())) == len(set().union(*there.values()))
+    prompts = [it.prompt for split in SPLITS for it in task.examples(split)]
+    assert len(set(prompts)) == len(prompts)
+
+
+def test_the_same_seed_gives_the_same_problems_and_another_gives_others():
+    assert made().examples("test") == made().examples("test")
+    assert made().examples("test") != made(seed=1).examples("test")
+    assert made(story_share=1.0).examples("dev")[0].prompt.endswith("Write the calculation, then the number.")
+
+
+def test_solutions_are_right_and_every_other_number_is_wrong():
+    task = Arithmetic()
+    for split in SPLITS:
+        for it in task.examples(split):
+            assert task.verdict(it, it.solution).accepted
+            for wrong in (it.gold + 1, it.gold * 10, -it.gold, it.gold + Fraction(1, 2)):
+                assert not task.verdict(it, f"{it.solution} No, {float(wrong):g}.").accepted
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("response", "value"),
     [
-        *[
-            ("3 \\times 5 \\div 5", 3),
-            ("\\frac{3+5}{4}", 2),
-            ("\\frac84", 2),
-            ("\\frac{8}4", 2),
-            ("[3+5]*2", 16),
-        ],
-        *[
-            ("\\left(3+5\\right)\\cdot 2", 16),
-            ("-3+5", 2),
-            ("+3", 3),
-            ("$3*5+7$", 22),
-            ("7/2*2", 7),
-            ("3 x 4", 12),
-        ],
-        *[
-            ("(3)(5)", 15),
-            ("3(5)", 15),
-            ("{3+4}*2", 14),
-            ("10.8*100", 1080),
-            ("3*(-4)", -12),
-            ("\\frac{-35}{7}", -5),
-        ],
+        ("7 + 5 = 12. So 12 apples.", 12),
+        ("12", 12),
+        ("It is 1,200.", 1200),
+        ("30-7", 7),
+        ("-3", -3),
+        ("0.5 or so", Fraction(1, 2)),
+        ("\\boxed{12} and 3 more words", 12),
+        ("<answer>12</answer> 4", 12),
+        ("12<|eot_id|> 5", 12),
     ],
 )
-def test_usual_spellings_are_read(text, value):
-    assert evaluate(text).value == value
+def test_where_there_is_no_box_the_last_number_is_the_answer(response, value):
+    assert strict(Fraction(value), response).accepted
+    assert not strict(Fraction(value) + 1, response).accepted
 
 
-def test_the_sides_of_an_equation_are_worth_the_same_or_it_is_refused():
-    assert [side.numbers for side in sides("3*5=15-0=15")] == [(3, 5), (15, 0), (15,)]
-    for untrue in ("3*5=16", "3*5=15=16", "3*5=", "=15"):
-        with pytest.raises(ValueError, match=ONE_LINE):
-            sides(untrue)
+@pytest.mark.parametrize("response", ["", "twelve", "x12", "<answer></answer> 12", "\\boxed{"])
+def test_what_holds_no_number_is_not_accepted(response):
+    assert not strict(Fraction(12), response).accepted
 
 
-@given(
-    st.recursive(
-        st.integers(0, 99).map(str),
-        lambda it: st.tuples(it, st.sampled_from("+-*/"), it).map("({0[0]}{0[1]}{0[2]})".format),
-    )
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"steps": 0}, "task.steps=0: must be an integer in 1..6"),
+        ({"operations": "+^"}, "task.operations='\\+\\^': must be some of the characters"),
+        (
+            {"operations": "*/", "steps": 2},
+            r"task.operations='\*/': must have \+ or - with task.steps=2",
+        ),
+        ({"max_number": 3}, "task.max_number=3: must be an integer in 4..10000"),
+        ({"story_share": 2}, "task.story_share=2: must be a number in 0..1"),
+        ({"grader": "kind"}, "task.grader='kind': must be one of strict, field"),
+    ],
 )
-def test_python_reads_the_same_value_in_floating_point(text):
-    try:
-        exact = evaluate(text).value
-    except ValueError:
-        return
-    assert python_value(text) == pytest.approx(float(exact), rel=1e-9, abs=1e-9)
+def test_a_wrong_setting_is_one_line(settings, line):
+    with pytest.raises(ValueError, match=rf"^{line}[^\n]*$"):
+        made(**settings)
 
 
-@pytest.mark.parametrize("text", SLOW_IF_EXECUTED, ids=range(len(SLOW_IF_EXECUTED)))
-def test_huge_and_deep_input_is_refused_at_once(text):
-    start = time.perf_counter()
-    with pytest.raises(ValueError, match=ONE_LINE):
-        evaluate(text)
-    assert time.perf_counter() - start < 1.0
-
-
-@pytest.mark.parametrize("text", NOT_ARITHMETIC)
-def test_anything_but_arithmetic_is_refused(text):
-    with pytest.raises(ValueError, match=ONE_LINE):
-        evaluate(text)
-
-
-@settings(derandomize=True, deadline=None, max_examples=300)
-@given(st.text(alphabet="0123456789+-*/()={}\\frac times", max_size=60) | st.text(max_size=60))
-def test_any_string_is_a_value_or_a_value_error(text):
-    try:
-        assert isinstance(evaluate(text).value, Fraction)
-    except ValueError:
-        return
+def test_too_many_problems_are_refused_in_one_line():
+    few = Arithmetic(story_share=0.0, operations="+", max_number=4, train=500)
+    with pytest.raises(ValueError, match=r"^task.train=500: these settings give only about \d+ problems$"):
+        few.examples("train")

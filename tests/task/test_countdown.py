@@ -9,11 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dopsd.task import SPLITS, Countdown, Verdict
-from dopsd.task.arithmetic import evaluate
-from dopsd.task.countdown_puzzles import split_of
-from dopsd.task.expression import all_expressions, random_guess
-from dopsd.task.grading.countdown import CountdownGold
-from dopsd.task.grading.countdown import strict as judge
+from dopsd.task.countdown.expression import all_expressions, random_guess
+from dopsd.task.countdown.grading import CountdownGold
+from dopsd.task.countdown.grading import strict as judge
+from dopsd.task.countdown.puzzles import split_of
+from dopsd.task.grading.calculation import evaluate
 
 GOLD = CountdownGold(numbers=(7, 3, 5), target=22, operations="+-*")
 VARIANTS = [

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dopsd.task import SPLITS, Example, Sudoku, Verdict
-from dopsd.task.grading.sudoku import SudokuGold, constant_digit_accuracy, strict
-from dopsd.task.sudoku_grids import grid_indices_of, grids, is_solved
+from dopsd.task.sudoku.grading import SudokuGold, constant_digit_accuracy, strict
+from dopsd.task.sudoku.grids import grid_indices_of, grids, is_solved
 
 AMBIGUOUS = SudokuGold(puzzle="0000341200000000", solution="1234341221434321")
 GOLD = SudokuGold(puzzle="1200340020004021", solution="1234341221434321")

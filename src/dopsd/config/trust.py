@@ -14,6 +14,7 @@ from dopsd.config.errors import UserError
 
 _NAMED = ("dopsd", "lightning", "torch.optim")
 _DEFINED = ("dopsd", "lightning.pytorch.loggers", "lightning.pytorch.trainer", "torch.optim")
+_FUNCTION = "verifier"  # the key of a task that takes a function by its name
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -81,8 +82,11 @@ def _is_in(name: str, modules: Sequence[str]) -> bool:
 
 
 def _targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Every target in a node, with its key."""
+    """Every target in a node, and every function that is named as one, with its key."""
     named = list(node.items()) if isinstance(node, dict) else []
-    yield from ((f"{key}{TARGET}", str(child)) for name, child in named if name == TARGET)
+    yield from ((f"{key}{name}", str(child)) for name, child in named if name == TARGET)
+    yield from (
+        (f"{key}{name}", child) for name, child in named if name == _FUNCTION and isinstance(child, str)
+    )
     for name, child in named or (enumerate(node) if isinstance(node, list) else ()):
         yield from _targets(child, f"{key}{name}.")

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from dopsd.evaluation.interval import Interval
-from dopsd.task.grading.gold import GoldError
-from dopsd.task.grading.graders import GRADER_NAMES, GRADERS, GraderName
-from dopsd.task.grading.sudoku import SudokuGold, constant_digit_accuracy
+from dopsd.task import SPLITS, Example, Graders, Task, Verdict
+from dopsd.task.graders import GraderName, Parts
 from dopsd.task.source.files import read_rows
-from dopsd.task.source.row import Record
-from dopsd.task.task import SPLITS, Example, Task, Verdict
+from dopsd.task.source.row import GoldError, Record
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationVerdicts:
-    """One row with the verdicts of both graders; without a readable gold answer there is none."""
+    """One row with the verdicts of the graders; without a readable gold answer there is none."""
 
     row: Record
     gold: Any = None
@@ -29,6 +27,7 @@ class Grades:
     """All rows of a file."""
 
     task: str
+    graders: Graders
     rows: Sequence[GenerationVerdicts]
 
     @property
@@ -43,7 +42,7 @@ class Grades:
 
     @property
     def empty(self) -> list[GenerationVerdicts]:
-        """The rows in which nothing was generated: no answer, for both graders."""
+        """The rows in which nothing was generated: no answer, for every grader."""
         return [graded for graded in self.rows if not response_of(graded.row)]
 
     @property
@@ -56,29 +55,27 @@ class Grades:
         ]
 
     def accuracy(self, grader: GraderName) -> Interval:
-        """What this grader reports: the field's Sudoku figure is about cells, all others about answers."""
-        if self.task == "sudoku" and grader == "field":
-            return self.cells(grader)
+        """What this grader reports: the field's figure is about parts of answers where there are any, ours is not."""
+        if self.graders.parts is not None and grader == "field":
+            return self.in_part(grader, self.graders.parts)
         right = sum(graded.verdicts[grader].correct for graded in self.readable)
         return Interval.of(right, len(self.rows if grader == "field" else self.readable))
 
-    def cells(self, grader: GraderName) -> Interval:
-        """Sudoku: the share of all blanks that are filled right."""
-        blanks = [len(graded.gold.blanks) for graded in self.readable]
-        shares = [graded.verdicts[grader].metrics["cells"] for graded in self.readable]
+    def in_part(self, grader: GraderName, parts: Parts) -> Interval:
+        """The share of all parts that are right."""
+        counts = [parts.count(graded.gold) for graded in self.readable]
+        shares = [graded.verdicts[grader].metrics[parts.metric] for graded in self.readable]
         return Interval.of(
-            sum(round(n * share) for n, share in zip(blanks, shares, strict=True)), sum(blanks)
+            sum(round(n * share) for n, share in zip(counts, shares, strict=True)), sum(counts)
         )
 
-    @property
-    def chance(self) -> float:
-        """Sudoku: the cell accuracy of the best single digit."""
-        golds = [g.gold for g in self.readable if isinstance(g.gold, SudokuGold)]
-        return constant_digit_accuracy(golds, pooled=True)
+    def chance(self, parts: Parts) -> float:
+        """The share of all parts that the best guess has right."""
+        return parts.chance([graded.gold for graded in self.readable])
 
 
-def grade_file(task: str, file: Path, open_task: Callable[[], Task]) -> Grades:
-    """Grade every row of a file with both graders; raises ValueError for a file that is not of this kind.
+def grade_file(task: str, graders: Graders, file: Path, open_task: Callable[[], Task]) -> Grades:
+    """Grade every row of a file with all graders; raises ValueError for a file that is not of this kind.
 
     Rows hold question, generation and ground_truth; or an example's id and a response, as evaluations write
     them, and then the gold answers are those of `open_task()`.
@@ -86,7 +83,7 @@ def grade_file(task: str, file: Path, open_task: Callable[[], Task]) -> Grades:
     rows = _rows(file)
     examples = _examples_by_id(rows, open_task()) if is_by_id(rows[0]) else None
     golds = None if examples is None else {identity: it.gold for identity, it in examples.items()}
-    grades = Grades(task=task, rows=[_graded(task, row, golds) for row in rows])
+    grades = Grades(task=task, graders=graders, rows=[_graded(graders, row, golds) for row in rows])
     if not grades.readable:
         first = grades.rows[0].problem
         raise ValueError(f"{file.name}: no row has a gold answer of {task}; the first: {first}")
@@ -134,8 +131,7 @@ def _examples_by_id(rows: Sequence[Record], task: Task) -> dict[str, Example]:
     return examples
 
 
-def _graded(task: str, row: Record, golds: Mapping[str, Any] | None) -> GenerationVerdicts:
-    graders = GRADERS[task]
+def _graded(graders: Graders, row: Record, golds: Mapping[str, Any] | None) -> GenerationVerdicts:
     try:
         if golds is not None:
             gold = golds[str(row.get("id"))]
@@ -143,7 +139,5 @@ def _graded(task: str, row: Record, golds: Mapping[str, Any] | None) -> Generati
             gold = graders.gold({name: row.get(name) for name in ("question", "ground_truth")})
     except GoldError as error:
         return GenerationVerdicts(row=row, verdicts={}, problem=f"{row.where}: {error}")
-    verdicts: dict[GraderName, Verdict] = {
-        grader: graders.verdict(grader, gold, response_of(row)) for grader in GRADER_NAMES
-    }
+    verdicts = {name: grade(gold, response_of(row)) for name, grade in graders.by_name.items()}
     return GenerationVerdicts(row=row, gold=gold, verdicts=verdicts)

@@ -13,18 +13,19 @@ from dopsd.config.paths import resume_command
 from dopsd.config.saved import FREE_ON_RESUME, RESUME_POINT, key_of
 from dopsd.files import WritingError
 from dopsd.memory import TooLargeError
+from dopsd.task import VerifierError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 @contextmanager
 def memory_explained(config: DictConfig, directory: Path) -> Iterator[None]:
-    """Inside, running out of memory raises UserError, and so does a file that cannot be written."""
+    """Inside, running out of memory raises UserError; so does a file that cannot be written, or a broken verifier."""
     try:
         yield
     except TooLargeError as error:
         raise UserError(_line(error, config, directory)) from error
-    except WritingError as error:
+    except (WritingError, VerifierError) as error:
         raise UserError(str(error)) from error
     except OSError as error:
         if error.errno not in _FULL:

@@ -1,4 +1,4 @@
-"""What the grade command says: the figure asked for, both graders side by side, the rows on which they differ."""
+"""What the grade command says: the figure asked for, the graders side by side, the rows on which they differ."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,8 +14,8 @@ from dopsd.evaluation.generations import (
 )
 from dopsd.evaluation.interval import Interval
 from dopsd.setting import setting
-from dopsd.task import Task
-from dopsd.task.grading.graders import GRADER_NAMES, GraderName
+from dopsd.task import Graders, Task
+from dopsd.task.graders import GraderName
 
 _LISTED = 20  # rows named in a line
 _SHOWN = 160  # characters of a response
@@ -34,18 +34,22 @@ class Request:
 
 
 def report(
-    task: str, request: Request, open_task: Callable[[], Task], overrides: Sequence[str]
+    task: str, graders: Graders, request: Request, open_task: Callable[[], Task], overrides: Sequence[str]
 ) -> Iterator[str]:
     """The lines of the report on a task with graders; raises ValueError for a file that cannot be graded."""
-    grades: Grades = _of_the_file(request, lambda file: grade_file(task, file, open_task))
+    if request.grader not in graders.by_name:
+        raise ValueError(f"grader={request.grader}: must be one of {', '.join(graders.by_name)}")
+    grades: Grades = _of_the_file(request, lambda file: grade_file(task, graders, file, open_task))
     for override in overrides:
         if override.startswith("task.") and not is_by_id(grades.rows[0].row):
             raise ValueError(f"{override}: is read only for rows with an id and no ground_truth")
     yield f"{grades.task}: {len(grades.rows)} rows of {request.generations}"
     yield f"accuracy: {_percent(grades.accuracy(request.grader))}, grader={request.grader}"
-    for grader in GRADER_NAMES:
+    for grader in graders.by_name:
         yield f"  {grader:7}{_figures(grades, grader)}"
     yield from _not_graded(grades)
+    if len(graders.by_name) == 1:
+        return
     listed = "" if request.disagreements or not grades.disagreements else " (disagreements=true lists them)"
     yield f"the graders differ on {len(grades.disagreements)} rows{listed}"
     if request.disagreements:
@@ -53,7 +57,7 @@ def report(
 
 
 def own_report(task: Task, request: Request) -> Iterator[str]:
-    """The lines for a task from outside, which knows no other grader than its own verdict."""
+    """The lines for a task that knows no other grader than its own verdict."""
     verdicts = _of_the_file(request, lambda file: own_verdicts(task, file))
     accuracy = Interval.of(sum(verdict.correct for verdict in verdicts), len(verdicts))
     yield f"{task.name}: {len(verdicts)} rows of {request.generations}"
@@ -82,12 +86,14 @@ def _listed(places: Sequence[str]) -> str:
 
 
 def _figures(grades: Grades, grader: GraderName) -> str:
-    if grades.task != "sudoku":
+    parts = grades.graders.parts
+    if parts is None:
         return _percent(grades.accuracy(grader))
     solved = sum(graded.verdicts[grader].correct for graded in grades.readable)
     return (
         f"solved {_percent(Interval.of(solved, len(grades.readable)))}, "
-        f"cells {_percent(grades.cells(grader))}, chance (one digit 16 times) {100 * grades.chance:.2f} % of the cells"
+        f"{parts.metric} {_percent(grades.in_part(grader, parts))}, "
+        f"chance ({parts.guess}) {100 * grades.chance(parts):.2f} % of the {parts.metric}"
     )
 
 

@@ -1,6 +1,6 @@
 """How far a response keeps to the format, whatever its answer is worth: shares from 0 to 1, by name."""
 
-from dopsd.task.task import Verdict
+from dopsd.task.verdict import Verdict
 
 _TAGS = ("<reasoning>", "</reasoning>", "<answer>", "</answer>")
 

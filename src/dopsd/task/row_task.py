@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dopsd.task.grading.graders import GRADERS, GraderName, check_grader
+from dopsd.task.graders import Grader
 from dopsd.task.prompt import PromptTemplate, read_template
 from dopsd.task.source.held_out import drawn
 from dopsd.task.source.row import Record, RowError, text_of
 from dopsd.task.source.source import Source
-from dopsd.task.task import Example, Split, Task, Verdict, check_integer, check_split
+from dopsd.task.task import Example, Split, Task, check_integer, check_split
+from dopsd.task.verdict import Verdict
 
 _LISTED = 20  # rows named in a warning
 
@@ -24,14 +25,12 @@ class RowTask(Task):
     fields: Sequence[str]  # what a prompt template must name
 
     def __init__(
-        self, source: Source, *, limit: int | None, grader: GraderName, prompt_template: str | None
+        self, source: Source, *, limit: int | None, grade: Grader, prompt_template: str | None
     ) -> None:
         """`limit` keeps that many examples of each split, the same ones whatever the order of the rows."""
         if limit is not None:
             check_integer("task.limit", limit, 1)
-        check_grader("task.grader", grader)
-        self.source, self.limit = source, limit
-        self.grader: GraderName = grader
+        self.source, self.limit, self._grade = source, limit, grade
         self.template = None if prompt_template is None else read_template(prompt_template, self.fields)
         self._examples: dict[str, list[Example]] = {}
         self._left_out: dict[str, int] = {}
@@ -54,7 +53,7 @@ class RowTask(Task):
 
     def verdict(self, example: Example, response: str) -> Verdict:
         """Judge the response with the task's grader."""
-        return GRADERS[self.name].verdict(self.grader, example.gold, response)
+        return self._grade(example.gold, response)
 
     @abstractmethod
     def gold(self, row: Record) -> Any:

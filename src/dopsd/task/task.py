@@ -1,12 +1,14 @@
 """What a task is: examples of three disjoint splits, and a verdict on a response."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from dopsd.task.graders import Graders
+from dopsd.task.verdict import Verdict
 
 Split = Literal["train", "dev", "test"]
-VerdictWord = Literal["correct", "wrong", "no_answer"]
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
@@ -20,44 +22,16 @@ class Example:
     gold: Any
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Whether a response is learnt from (`accepted`), the score that decides it, and the metrics that are reported.
-
-    Score and metrics are in 0..1. The first metric says whether the response is right as a whole; where none is
-    given it is `correct`, which is 1 for what is accepted. `answered` says whether the grader found anything that it
-    could take for an answer, `answer` what it read.
-    """
-
-    accepted: bool
-    score: float
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    answered: bool = True
-    answer: str | None = field(default=None, compare=False)
-
-    def __post_init__(self) -> None:
-        if not self.metrics:
-            object.__setattr__(self, "metrics", {"correct": float(self.accepted)})
-
-    @property
-    def correct(self) -> bool:
-        """Whether the response is right as a whole."""
-        return next(iter(self.metrics.values())) == 1
-
-    @property
-    def word(self) -> VerdictWord:
-        """What the response is in one word, whatever is learnt from."""
-        return "correct" if self.correct else "wrong" if self.answered else "no_answer"
-
-
 class Task(ABC):
     """A source of examples whose ids start with the task's name, and the judge of responses to them.
 
     `metric` is the one of the verdicts' metrics that is reported, and by which the best weights are chosen on dev.
+    `graders`, where there are any, judge generations that come with a gold answer of their own (`dopsd.grade`).
     """
 
     name: str
     metric: str = "correct"
+    graders: ClassVar[Graders | None] = None
 
     @abstractmethod
     def examples(self, split: Split) -> Sequence[Example]:

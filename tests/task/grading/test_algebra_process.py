@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dopsd.task.grading.algebra import _Process, ask
+from dopsd.task.math500.algebra import _Process, ask
 
 
 def value(latex):
@@ -37,7 +37,7 @@ def test_a_worker_that_hangs_is_stopped(process, monkeypatch):
     assert process.ask(value("1"), value("1")) is True
     first = process.worker.pid
     os.kill(first, signal.SIGSTOP)
-    monkeypatch.setattr("dopsd.task.grading.algebra._DEADLINE_S", 0.2)
+    monkeypatch.setattr("dopsd.task.math500.algebra._DEADLINE_S", 0.2)
     assert process.ask(value("2"), value("2")) is None
     monkeypatch.undo()
     assert process.ask(value("2"), value("2")) is True
@@ -56,6 +56,6 @@ def test_what_would_take_hours_is_given_up_in_two_seconds(process, latex):
 
 
 def test_a_question_without_an_answer_counts_as_wrong_and_is_logged(monkeypatch, caplog):
-    monkeypatch.setattr("dopsd.task.grading.algebra._process.ask", lambda answers, golds: None)
+    monkeypatch.setattr("dopsd.task.math500.algebra._process.ask", lambda answers, golds: None)
     assert ask(value("x + 1"), value("1 + x")) is False
     assert "no verdict in time on ['value', 'x + 1']" in caplog.text

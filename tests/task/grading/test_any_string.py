@@ -8,16 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dopsd.task import Verdict
-from dopsd.task.grading import algebra
-from dopsd.task.grading.countdown import CountdownGold
-from dopsd.task.grading.graders import GRADER_NAMES, GRADERS, GraderName
-from dopsd.task.grading.sudoku import SudokuGold
+from dopsd.task import GSM8K, Arithmetic, Countdown, Math500, Sudoku, Verdict
+from dopsd.task.countdown.gold import CountdownGold
+from dopsd.task.graders import GraderName
+from dopsd.task.math500 import algebra
+from dopsd.task.sudoku.gold import SudokuGold
 
 GOLDS = {
     "countdown": [CountdownGold(numbers=(7, 3, 5), target=22)],
     "sudoku": [SudokuGold(puzzle="1200340020004021", solution="1234341221434321")],
     "gsm8k": [Fraction(18), Fraction(-5, 2)],
+    "arithmetic": [Fraction(18)],
     "math500": [
         "\\frac{1}{2}",
         "x^2+1",
@@ -30,7 +31,12 @@ GOLDS = {
 }
 NEVER = Mock()
 Case = tuple[str, GraderName]
-CASES: list[Case] = [(task, grader) for task in GOLDS for grader in GRADER_NAMES]
+GRADE = {
+    (task.name, name): grade
+    for task in (Countdown, Sudoku, GSM8K, Arithmetic, Math500)
+    for name, grade in task.graders.by_name.items()
+}
+CASES: list[Case] = list(GRADE)
 _PIECES = (
     "<answer>¦</answer>¦\\boxed{¦\\boxed ¦{¦}¦<reasoning>¦```¦<|eot_id|>¦####¦$¦\n¦ ¦\\frac¦\\sqrt¦"
     "\\left(¦\\right)¦\\text{¦\\pi¦\\infty¦\\cup¦\\pm¦\\le¦\\sum¦\\int¦\\begin{pmatrix}¦\\end{pmatrix}¦"
@@ -53,11 +59,11 @@ def check(response: str, tail: str, seconds: dict[Case, list[float]]) -> None:
         gold = GOLDS[task][len(response) % len(GOLDS[task])]
         with patch("builtins.eval", NEVER), patch("builtins.exec", NEVER):
             start = time.thread_time()
-            verdict = GRADERS[task].verdict(grader, gold, response)
+            verdict = GRADE[task, grader](gold, response)
             seconds[task, grader].append(time.thread_time() - start)
         assert isinstance(verdict, Verdict)
         assert 0 <= verdict.score <= 1
-        assert GRADERS[task].verdict(grader, gold, response + tail) == verdict
+        assert GRADE[task, grader](gold, response + tail) == verdict
     assert not NEVER.called
 
 
@@ -99,7 +105,7 @@ def test_time_grows_with_length_and_no_faster(piece, frame):
     response = frame.format(piece * (100_000 // len(piece)))
     for task, grader in CASES:
         start = time.thread_time()
-        GRADERS[task].verdict(grader, GOLDS[task][0], response)
+        GRADE[task, grader](GOLDS[task][0], response)
         assert time.thread_time() - start < 0.05, (task, grader)
 
 
@@ -145,6 +151,6 @@ def test_nothing_an_answer_asks_for_takes_long(answer):
     for task, grader in CASES:
         for gold in GOLDS[task]:
             start, wall = time.thread_time(), time.perf_counter()
-            GRADERS[task].verdict(grader, gold, f"<answer>\\boxed{{{answer}}}</answer>")
+            GRADE[task, grader](gold, f"<answer>\\boxed{{{answer}}}</answer>")
             assert time.thread_time() - start < 0.05, (task, grader, gold)
             assert time.perf_counter() - wall < 10, (task, grader, gold)

@@ -4,10 +4,13 @@ from fractions import Fraction
 
 import pytest
 
-from dopsd.task.grading import countdown, gsm8k, math500, sudoku
-from dopsd.task.grading.countdown import CountdownGold
-from dopsd.task.grading.field_latex import same_spelling
-from dopsd.task.grading.sudoku import SudokuGold
+from dopsd.task.countdown import grading as countdown
+from dopsd.task.countdown.gold import CountdownGold
+from dopsd.task.math500 import grading as math500
+from dopsd.task.math500.field_latex import same_spelling
+from dopsd.task.sudoku import grading as sudoku
+from dopsd.task.sudoku.gold import SudokuGold
+from dopsd.task.word_problems import grading as gsm8k
 
 PUZZLE = CountdownGold(numbers=(7, 3, 5), target=22)
 GRID = SudokuGold(puzzle="1200340020004021", solution="1234341221434321")

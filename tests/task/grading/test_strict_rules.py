@@ -8,14 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dopsd.task import GSM8K, Countdown, Math500, Sudoku
 from dopsd.task.answer import last_boxed, write_response
-from dopsd.task.grading import gsm8k, sudoku
-from dopsd.task.grading.equivalence import equivalent
-from dopsd.task.grading.gold import GoldError, countdown_gold, math_gold, number_gold, sudoku_gold
-from dopsd.task.grading.graders import GRADERS
-from dopsd.task.grading.sudoku import SudokuGold
+from dopsd.task.countdown.gold import countdown_gold
+from dopsd.task.math500.equivalence import equivalent
+from dopsd.task.math500.grading import math_gold
+from dopsd.task.source.row import GoldError
+from dopsd.task.sudoku import grading as sudoku
+from dopsd.task.sudoku.gold import SudokuGold, sudoku_gold
+from dopsd.task.word_problems import grading as gsm8k
+from dopsd.task.word_problems.grading import number_gold
 
 ROWS = [json.loads(line) for line in Path(__file__).with_name("answers.jsonl").read_text().splitlines()]
+STRICT = {task.name: task.graders.strict for task in (Countdown, Sudoku, GSM8K, Math500)}
 READERS = {"math500": math_gold, "gsm8k": number_gold, "countdown": lambda gold: countdown_gold(*gold)}
 _BEHIND = (
     " or 7¦, 7¦; 7¦\\text{ or }7¦\\text{ and }7¦ 7¦\\,7¦{7}¦(2)¦+1¦\\pm 1¦ =7¦ < 7¦\\cdot 2¦"
@@ -43,7 +48,7 @@ GRID = SudokuGold(puzzle="1200340020004021", solution="1234341221434321")
 
 
 def accepted(task, gold, answer):
-    return GRADERS[task].verdict("strict", gold, write_response("", answer)).accepted
+    return STRICT[task](gold, write_response("", answer)).accepted
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['task']} {row['gold']}")

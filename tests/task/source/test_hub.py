@@ -7,7 +7,7 @@ from urllib.error import HTTPError, URLError
 import pytest
 
 from dopsd.task import GSM8K, Countdown, Math500, Sudoku
-from dopsd.task.countdown_puzzles import split_of
+from dopsd.task.countdown.puzzles import split_of
 from dopsd.task.source import hub
 
 GSM = {"question": "How many?", "answer": "Two.\n#### 2"}

@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-from dopsd.task.arithmetic import infix_fractions
+from dopsd.task.grading.calculation import infix_fractions
 from dopsd.task.grading.wrapping import BLANK, STYLE, unwrapped
 
 MAX_LENGTH = 300  # characters

@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-from dopsd.task.arithmetic import evaluate
+from dopsd.task.grading.calculation import evaluate
 from dopsd.task.grading.latex import UnreadError, tidy, without_style
 
 _NAMES = """

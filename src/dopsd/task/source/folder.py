@@ -1,10 +1,14 @@
 """A folder with train and test files, or one file."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from dopsd.task.source.files import READERS, read_rows
 from dopsd.task.source.row import Record
 from dopsd.task.source.source import Part, PublishedData
+
+Name = TypeVar("Name", bound=str)
 
 
 class Folder(PublishedData):
@@ -38,18 +42,28 @@ class Folder(PublishedData):
         path = Path(self.path).expanduser()
         if path.is_file():
             return {"train" if "train" in path.stem.lower() else "test": path}
-        found: dict[Part, Path] = {}
-        for part in ("train", "test"):
-            files = [path / f"{part}{suffix}" for suffix in READERS if (path / f"{part}{suffix}").is_file()]
-            if len(files) > 1:
-                raise self._error(f"has {' and '.join(file.name for file in files)}: which one?")
-            if files:
-                found[part] = files[0]
-        if not found:
-            kinds = ", ".join(READERS)
-            raise self._error(f"must be a file, or a folder with train or test files ({kinds})")
-        return found
+        parts: tuple[Part, ...] = ("train", "test")
+        try:
+            return files_in(path, parts)
+        except ValueError as error:
+            raise self._error(str(error)) from error
 
     def _error(self, message: str) -> ValueError:
         shown = "null" if self.path is None else repr(self.path)
         return ValueError(f"task.path={shown}: {message}")
+
+
+def files_in(folder: Path, names: Sequence[Name]) -> dict[Name, Path]:
+    """The file of each of these names, where there is one; raises ValueError where there are two, or none of any."""
+    found: dict[Name, Path] = {}
+    for name in names:
+        files = [folder / f"{name}{suffix}" for suffix in READERS if (folder / f"{name}{suffix}").is_file()]
+        if len(files) > 1:
+            raise ValueError(f"has {' and '.join(file.name for file in files)}: which one?")
+        if files:
+            found[name] = files[0]
+    if not found:
+        raise ValueError(
+            f"must be a file, or a folder with {' or '.join(names)} files ({', '.join(READERS)})"
+        )
+    return found

@@ -1,12 +1,16 @@
 """Dev is cut from train, the same rows whatever their order; nothing of test stays in train."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
+from itertools import accumulate
 
 from dopsd.task.source.row import Record, RowError
 from dopsd.task.source.source import PublishedData, Source
 from dopsd.task.task import Split
+
+SHARES: dict[Split, float] = {"train": 0.60, "dev": 0.15, "test": 0.25}
+"""Of generated problems."""
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,13 @@ class HeldOut(Source):
             return self._problem(row)
         except RowError:
             return None
+
+
+def split_of_text(text: str, shares: Mapping[Split, float]) -> Split:
+    """The split that a text falls into where each has such a share of all texts; the last named has the rest."""
+    position = int.from_bytes(drawn(text), "big") / 2**64
+    ends = zip(shares, accumulate(shares.values()), strict=True)
+    return next((split for split, end in ends if position < end), list(shares)[-1])
 
 
 def drawn(text: str) -> bytes:

@@ -14,6 +14,10 @@ class RowError(ValueError):
     """What stands in one row cannot be used: the row is left out and counted, the others stay."""
 
 
+class GoldError(RowError):
+    """A gold answer that cannot be read: such a row cannot be graded."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """Values by column, and where they stand: a file and line, or a split and number."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from threading import Lock
 
-from dopsd.task.grading.intervals import Statement
+from dopsd.task.math500.intervals import Statement
 
 _WORKER = Path(__file__).with_name("algebra_worker.py")
 _DEADLINE_S = 20.0  # wall clock; the worker ends within 2 s of its own processor time

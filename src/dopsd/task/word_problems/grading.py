@@ -1,21 +1,35 @@
-"""GSM8K answers: one number, and around it nothing that could make it another."""
+"""Word problems' answers: one number, and around it nothing that could make it another."""
 
 import re
 from fractions import Fraction
 
 from dopsd.task.answer import read_answer
-from dopsd.task.arithmetic import sides
+from dopsd.task.graders import Graders
+from dopsd.task.grading.calculation import sides
 from dopsd.task.grading.field_reading import boxed_on_one_line, first_tagged
 from dopsd.task.grading.latex import MAX_LENGTH, UnreadError, tidy, without_style
 from dopsd.task.grading.units import without_unit
 from dopsd.task.grading.words import number_in_words, value_among_words
 from dopsd.task.grading.wrapping import unwrapped
-from dopsd.task.task import Verdict
+from dopsd.task.source.row import GoldError, short
+from dopsd.task.verdict import Verdict
 
 _NUMBER = re.compile(r"-?[0-9]+\.?[0-9]*")
 _DOTS = re.compile(r"\.*")
 _NAME = re.compile(r"^\s*[a-zA-Z]?\s*=(?=[^=]*$)")
 _MAX_FIELD = 2000
+_MAX_GOLD = 300  # characters
+
+
+def number_gold(value: object) -> Fraction:
+    """A number, or a text that ends in `#### number` or is one; thousands commas and a dollar sign are dropped."""
+    text = str(value).rpartition("####")[2].strip().replace(",", "").removeprefix("$")
+    if value is None or isinstance(value, bool) or len(text) > _MAX_GOLD or "e" in text.lower():
+        raise GoldError(f"{short(value)} is not a number")
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise GoldError(f"{short(value)} is not a number") from error
 
 
 def strict(gold: Fraction, response: str) -> Verdict:
@@ -66,3 +80,6 @@ def _as_number(text: str, which: int) -> float | None:
     except ValueError:
         found = _NUMBER.findall(text)
         return float(found[which]) if found else None
+
+
+GRADERS = Graders(strict=strict, field=field, gold=lambda row: number_gold(row["ground_truth"]))

@@ -8,7 +8,7 @@ import numpy as np
 from dopsd.task.answer import write_response
 from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
-from dopsd.task.sudoku_grids import blank_sets, grid_indices_of, grids, is_unique
+from dopsd.task.sudoku.grids import blank_sets, grid_indices_of, grids, is_unique
 from dopsd.task.task import Split, check_integer
 
 MAX_BLANKS = 12  # fewer than four givens never leave one solution

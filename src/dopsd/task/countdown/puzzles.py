@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator
 from functools import cache
-from hashlib import blake2b
 from itertools import combinations_with_replacement
 from math import comb
 from random import Random
 
 from dopsd.task.answer import write_response
-from dopsd.task.expression import Expression, all_expressions, check_operations, random_worked
+from dopsd.task.countdown.expression import Expression, all_expressions, check_operations, random_worked
+from dopsd.task.source.held_out import SHARES, split_of_text
 from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
 from dopsd.task.task import SPLITS, Split, check_integer
 
-SHARES = {"train": 0.60, "dev": 0.15, "test": 0.25}
 _ENUMERABLE = 1 << 23  # work beyond which puzzles are sampled and not enumerated
 _UNLIMITED = 16_384  # train puzzles where neither a number is asked for nor the enumeration ends
 
@@ -116,8 +115,4 @@ def worked_response(expression: Expression) -> str:
 
 def split_of(numbers: tuple[int, ...], target: int) -> Split:
     """The split a puzzle belongs to, whatever the settings, the seed and the order of its numbers."""
-    key = f"{sorted(numbers)} {target}".encode()
-    position = int.from_bytes(blake2b(key, digest_size=8).digest(), "big") / 2**64
-    if position < SHARES["train"]:
-        return "train"
-    return "dev" if position < SHARES["train"] + SHARES["dev"] else "test"
+    return split_of_text(f"{sorted(numbers)} {target}", SHARES)

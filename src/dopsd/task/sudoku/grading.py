@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 from dopsd.task.answer import END_TOKENS, read_answer
+from dopsd.task.graders import Graders, Parts
 from dopsd.task.grading.field_reading import without_tail
 from dopsd.task.grading.wrapping import unwrapped
-from dopsd.task.sudoku_grids import CELLS, is_solved
-from dopsd.task.task import Verdict
+from dopsd.task.sudoku.gold import SudokuGold, gold_of_row
+from dopsd.task.sudoku.grids import CELLS, is_solved
+from dopsd.task.verdict import Verdict
 
 _BORDERS = re.compile(
     r"\\(?:begin\{(?:array|[pb]?matrix)\}(?:\{[lcr|]*\})?|end\{\w+\}|\\|(?![a-z]))|(?<=\d)-+|-+(?!\d)"
@@ -22,22 +24,6 @@ _LONE_GRID = re.compile(r"\b[0-9]{16}\b")
 FIELD_ACCEPTS = 0.25  # the score from which the field trains on an answer; one digit 16 times reaches it
 _MAX_ANSWER = 2000  # characters
 _MAX_GAP = 200  # characters
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SudokuGold:
-    """What a response is judged by: the puzzle (0 is a blank) and one solution, 16 digits row by row."""
-
-    puzzle: str
-    solution: str
-
-    def __str__(self) -> str:
-        return self.solution
-
-    @property
-    def blanks(self) -> list[int]:
-        """The cells to fill."""
-        return [cell for cell, given in enumerate(self.puzzle) if given == "0"]
 
 
 def strict(gold: SudokuGold, response: str) -> Verdict:
@@ -112,3 +98,16 @@ def _grid_before_closing(response: str) -> str | None:
             return grid
         closed = response.find("</answer>", closed + 1)
     return None
+
+
+GRADERS = Graders(
+    strict=strict,
+    field=field,
+    gold=gold_of_row,
+    parts=Parts(
+        metric="cells",
+        count=lambda gold: len(gold.blanks),
+        chance=partial(constant_digit_accuracy, pooled=True),
+        guess="one digit 16 times",
+    ),
+)

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from dopsd.task.grading.gold import sudoku_gold
-from dopsd.task.grading.graders import GRADERS, GraderName
-from dopsd.task.grading.sudoku import FIELD_ACCEPTS, SudokuGold, constant_digit_accuracy
+from dopsd.task.graders import GraderName
 from dopsd.task.published_data import SourceName, open_source
 from dopsd.task.row_task import RowTask
 from dopsd.task.source.row import Record
-from dopsd.task.sudoku_puzzles import SudokuPuzzles
-from dopsd.task.task import Example, Verdict, check_share
+from dopsd.task.sudoku.gold import SudokuGold, sudoku_gold
+from dopsd.task.sudoku.grading import FIELD_ACCEPTS, GRADERS, constant_digit_accuracy
+from dopsd.task.sudoku.puzzles import SudokuPuzzles
+from dopsd.task.task import Example, check_share
+from dopsd.task.verdict import Verdict
 
 INSTRUCTION = (
     "Complete this 4x4 Sudoku so that every row, every column and every 2x2 box holds 1, 2, 3 and 4 once. "
@@ -32,6 +33,7 @@ class Sudoku(RowTask):
 
     name = "sudoku"
     fields = ("puzzle",)
+    graders = GRADERS
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Sudoku(RowTask):
         source. `metric=None`, `score=None` and `accept_score=None` are those of the grader: exact, exact and 1, or
         cells, cells and 0.25.
         """
+        grade = GRADERS.named("task.grader", grader)
         puzzles = SudokuPuzzles(seed=seed, blanks=blanks, train=train, dev=dev, test=test)
         self.seed, self.blank_counts, self.sizes = seed, puzzles.blank_counts, puzzles.sizes
         usual = "cells" if grader == "field" else "exact"
@@ -70,11 +73,11 @@ class Sudoku(RowTask):
             key=lambda row: self.gold(row).puzzle,
             others={"generated": lambda: puzzles},
         )
-        super().__init__(opened, limit=limit, grader=grader, prompt_template=prompt_template)
+        super().__init__(opened, limit=limit, grade=grade, prompt_template=prompt_template)
 
     def verdict(self, example: Example, response: str) -> Verdict:
         """Accepted from `accept_score` on; the metrics are exact solve and cell accuracy over the blanks."""
-        verdict = GRADERS[self.name].verdict(self.grader, example.gold, response)
+        verdict = super().verdict(example, response)
         score = verdict.metrics[self.score]
         return replace(verdict, accepted=score >= self.accept_score, score=score)
 

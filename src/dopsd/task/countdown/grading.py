@@ -1,14 +1,15 @@
 """Countdown answers: every number once and exactly the target."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dopsd.task.answer import read_answer
-from dopsd.task.arithmetic import MAX_LENGTH, Arithmetic, python_value, sides
-from dopsd.task.expression import OPERATIONS
+from dopsd.task.countdown.gold import CountdownGold, gold_of_row
+from dopsd.task.graders import Graders
+from dopsd.task.grading.calculation import MAX_LENGTH, Arithmetic, python_value, sides
 from dopsd.task.grading.field_reading import first_tagged, last_boxed, without_tail
 from dopsd.task.grading.wrapping import unwrapped
-from dopsd.task.task import Verdict
+from dopsd.task.verdict import Verdict
 
 WRONG = Verdict(accepted=False, score=0.0)
 RIGHT = Verdict(accepted=True, score=1.0)
@@ -18,18 +19,6 @@ _ARITHMETIC = "0123456789+-*/() "
 _EQUATION = re.compile(r"[0-9+\-*/() ]=[0-9. ]")
 _NUMBER = re.compile(r"[0-9]+")
 _TOLERANCE = 1e-5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CountdownGold:
-    """What a response is judged by: the numbers as shown, the target and the operators allowed."""
-
-    numbers: tuple[int, ...]
-    target: int
-    operations: str = OPERATIONS
-
-    def __str__(self) -> str:
-        return f"{self.target} from {', '.join(map(str, self.numbers))}"
 
 
 def strict(gold: CountdownGold, response: str) -> Verdict:
@@ -88,3 +77,6 @@ def _left_side(text: str) -> str | None:
         return None
     before = text[max(equals.start() - MAX_LENGTH, 0) : equals.start() + 1]
     return before[len(before.rstrip(_ARITHMETIC)) :].strip()
+
+
+GRADERS = Graders(strict=strict, field=field, gold=gold_of_row)

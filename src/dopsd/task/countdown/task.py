@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dopsd.task.countdown_puzzles import CountdownPuzzles, split_of
-from dopsd.task.expression import OPERATIONS, Expression, all_expressions
-from dopsd.task.grading.countdown import CountdownGold
-from dopsd.task.grading.gold import countdown_gold
-from dopsd.task.grading.graders import GraderName
+from dopsd.task.countdown.expression import OPERATIONS, Expression, all_expressions
+from dopsd.task.countdown.gold import CountdownGold, countdown_gold
+from dopsd.task.countdown.grading import GRADERS
+from dopsd.task.countdown.puzzles import CountdownPuzzles, split_of
+from dopsd.task.graders import GraderName
 from dopsd.task.published_data import SourceName, open_source
 from dopsd.task.row_task import RowTask
 from dopsd.task.source.hub import Hub, HubSplit
@@ -34,6 +34,7 @@ class Countdown(RowTask):
 
     name = "countdown"
     fields = ("numbers", "target")
+    graders = GRADERS
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Countdown(RowTask):
         `numbers`, `max_number`, `max_target`, `train` and `test` are of the generator, `dev` is of every source;
         `train=None` takes every training puzzle there is, `operations=None` is +- generated and +-*/ elsewhere.
         """
+        grade = GRADERS.named("task.grader", grader)
         if operations is None:
             operations = GENERATED_OPERATIONS if source == "generated" else OPERATIONS
         puzzles = CountdownPuzzles(
@@ -79,7 +81,7 @@ class Countdown(RowTask):
             key=_puzzle,
             others={"generated": lambda: puzzles, "hub": lambda: _hub(numbers, test)},
         )
-        super().__init__(opened, limit=limit, grader=grader, prompt_template=prompt_template)
+        super().__init__(opened, limit=limit, grade=grade, prompt_template=prompt_template)
 
     def gold(self, row: Record) -> CountdownGold:
         """The numbers and the target."""

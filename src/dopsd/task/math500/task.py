@@ -1,8 +1,8 @@
 """MATH, with the 500 problems of MATH500 held out as test."""
 
 from dopsd.task.answer import last_boxed, write_response
-from dopsd.task.grading.gold import math_gold
-from dopsd.task.grading.graders import GraderName
+from dopsd.task.graders import GraderName
+from dopsd.task.math500.grading import GRADERS, math_gold
 from dopsd.task.published_data import open_source
 from dopsd.task.question import QuestionTask, question_of
 from dopsd.task.source.hub import Hub, HubSplit
@@ -24,6 +24,7 @@ class Math500(QuestionTask):
 
     name = "math500"
     instruction = _INSTRUCTION
+    graders = GRADERS
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Math500(QuestionTask):
         prompt_template: str | None = None,
     ) -> None:
         """Raises ValueError for a value out of range or data that cannot be read."""
+        grade = GRADERS.named("task.grader", grader)
         opened = open_source(
             source,
             path=path,
@@ -44,7 +46,7 @@ class Math500(QuestionTask):
             key=question_of,
             others={"hub": _hub},
         )
-        super().__init__(opened, limit=limit, grader=grader, prompt_template=prompt_template)
+        super().__init__(opened, limit=limit, grade=grade, prompt_template=prompt_template)
 
     def gold(self, row: Record) -> str:
         """The answer in LaTeX."""

@@ -6,9 +6,9 @@ A statement is a nested list whose first item names its kind, so that it can be 
 import re
 from collections.abc import Sequence
 
-from dopsd.task.grading.intervals import REALS, Statement, union, without
 from dopsd.task.grading.latex import UnreadError
-from dopsd.task.grading.tokens import CLOSE, OPEN, RELATIONS, closing, split, tokens_of
+from dopsd.task.math500.intervals import REALS, Statement, union, without
+from dopsd.task.math500.tokens import CLOSE, OPEN, RELATIONS, closing, split, tokens_of
 
 _FLIPPED = {">": "<", ">=": "<="}
 _NAME = re.compile(

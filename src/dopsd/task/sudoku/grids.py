@@ -1,12 +1,12 @@
 """All 288 solved 4x4 grids, their fixed division into splits, and which sets of blanks leave one solution."""
 
 from functools import cache
-from hashlib import blake2b
 from itertools import accumulate, combinations, permutations, product
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt16
 
+from dopsd.task.source.held_out import SHARES, drawn
 from dopsd.task.task import SPLITS, Split
 
 CELLS = 16
@@ -14,7 +14,6 @@ ROWS = tuple(tuple(range(4 * row, 4 * row + 4)) for row in range(4))
 COLUMNS = tuple(tuple(range(column, CELLS, 4)) for column in range(4))
 BOXES = tuple(tuple(corner + offset for offset in (0, 1, 4, 5)) for corner in (0, 2, 8, 10))
 UNITS = ROWS + COLUMNS + BOXES
-SHARES = {"train": 0.60, "dev": 0.15, "test": 0.25}
 
 
 def is_solved(grid: str) -> bool:
@@ -33,7 +32,7 @@ def grids() -> tuple[str, ...]:
 @cache
 def grid_indices_of(split: Split) -> tuple[int, ...]:
     """Which of `grids()` belong to a split: fixed, so that no seed moves a solution from train to test."""
-    keys = [blake2b(grid.encode(), digest_size=8).digest() for grid in grids()]
+    keys = list(map(drawn, grids()))
     shuffled = sorted(range(len(keys)), key=keys.__getitem__)
     ends = list(accumulate((round(share * len(keys)) for share in SHARES.values()), initial=0))
     position = SPLITS.index(split)

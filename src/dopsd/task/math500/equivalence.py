@@ -3,14 +3,14 @@
 import re
 from functools import lru_cache
 
-from dopsd.task.arithmetic import evaluate
-from dopsd.task.grading.algebra import ask
-from dopsd.task.grading.intervals import Statement
+from dopsd.task.grading.calculation import evaluate
 from dopsd.task.grading.latex import MAX_LENGTH, UnreadError, spelling, tidy, written
-from dopsd.task.grading.statement import stated
 from dopsd.task.grading.units import without_unit, words_behind
 from dopsd.task.grading.words import number_in_words
 from dopsd.task.grading.wrapping import STYLE, unwrapped
+from dopsd.task.math500.algebra import ask
+from dopsd.task.math500.intervals import Statement
+from dopsd.task.math500.statement import stated
 
 _IS_TEXT = re.compile(  # words, the letter of a choice, a time of day
     rf"\(?(?:\\(?:{STYLE})\s*\{{[^{{}}]*\}}|[A-Z]|No|[a-zA-Z][a-z]{{2,}}[ a-zA-Z]*"

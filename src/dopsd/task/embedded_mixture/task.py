@@ -6,11 +6,12 @@ from random import Random
 from typing import overload
 
 from dopsd.task.answer import write_response
-from dopsd.task.countdown import Countdown
-from dopsd.task.countdown_puzzles import worked_response
-from dopsd.task.expression import random_guess
-from dopsd.task.sudoku import Sudoku
-from dopsd.task.task import Example, Split, Task, Verdict, check_integer, check_share, check_split
+from dopsd.task.countdown.expression import random_guess
+from dopsd.task.countdown.puzzles import worked_response
+from dopsd.task.countdown.task import Countdown
+from dopsd.task.sudoku.task import Sudoku
+from dopsd.task.task import Example, Split, Task, check_integer, check_share, check_split
+from dopsd.task.verdict import Verdict
 
 
 class EmbeddedMixture(Task):

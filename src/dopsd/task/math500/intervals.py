@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from fractions import Fraction
 
-from dopsd.task.arithmetic import evaluate
+from dopsd.task.grading.calculation import evaluate
 from dopsd.task.grading.latex import UnreadError
 
 Statement = list

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from dopsd.task.grading.graders import GraderName
-from dopsd.task.gsm8k import WordProblems
+from dopsd.task.graders import GraderName
 from dopsd.task.question import question_of
 from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
 from dopsd.task.task import Split, check_integer
+from dopsd.task.word_problems.grading import GRADERS
+from dopsd.task.word_problems.task import WordProblems
 
 
 class GSMSymbolic(WordProblems):
@@ -27,11 +28,12 @@ class GSMSymbolic(WordProblems):
         prompt_template: str | None = None,
     ) -> None:
         """Raises ValueError for a value out of range or where reasoning-gym is not installed."""
+        grade = GRADERS.named("task.grader", grader)
         check_integer("task.seed", seed, 0)
         for key, size in (("train", train), ("dev", dev), ("test", test)):
             check_integer(f"task.{key}", size, 1)
         source = SymbolicProblems(seed=seed, train=train, dev=dev, test=test)
-        super().__init__(source, limit=limit, grader=grader, prompt_template=prompt_template)
+        super().__init__(source, limit=limit, grade=grade, prompt_template=prompt_template)
 
 
 class SymbolicProblems(Source):
