@@ -31,7 +31,7 @@ class FilesAndShares(Source):
             raise ValueError(f"task.path={path!r}: {error}") from error
         cut: dict[Split, float] = {"dev": dev_share, "test": test_share}
         self.first = next(iter(self._rows.values()))[0]
-        self._shares = {split: share for split, share in cut.items() if split not in self._rows}
+        self._shares: dict[Split, float] = {it: share for it, share in cut.items() if it not in self._rows}
         if sum(self._shares.values()) >= 1:
             raise ValueError(
                 f"task.dev_share={dev_share!r}: must leave train something beside task.test_share"
@@ -43,7 +43,7 @@ class FilesAndShares(Source):
             return self._rows[split]
         others = {key for it, keys in self._keys.items() if it != "train" for key in keys}
         rest: dict[Split, float] = {"train": 1 - sum(self._shares.values())}
-        shares = {**self._shares, **rest}
+        shares: dict[Split, float] = {**self._shares, **rest}
         rows = zip(self._rows.get("train", ()), self._keys.get("train", ()), strict=True)
         found = [row for row, key in rows if key not in others and split_of_text(key, shares) == split]
         if not found:
