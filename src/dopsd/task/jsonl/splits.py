@@ -23,14 +23,15 @@ class FilesAndShares(Source):
         self._path, self._key = path, key
         there = Path(path).expanduser()
         try:
-            files = {"train": there} if there.is_file() else files_in(there, SPLITS)
-            self._rows: dict[Split, list[Record]] = {split: read_rows(file) for split, file in files.items()}
+            whole: dict[Split, Path] = {"train": there}
+            files = whole if there.is_file() else files_in(there, SPLITS)
+            self._rows = {split: read_rows(file) for split, file in files.items()}
             self._keys = {split: [key(row) for row in rows] for split, rows in self._rows.items()}
         except ValueError as error:
             raise ValueError(f"task.path={path!r}: {error}") from error
         cut: dict[Split, float] = {"dev": dev_share, "test": test_share}
         self.first = next(iter(self._rows.values()))[0]
-        self._shares = {split: share for split, share in cut.items() if split not in self._rows}
+        self._shares: dict[Split, float] = {it: share for it, share in cut.items() if it not in self._rows}
         if sum(self._shares.values()) >= 1:
             raise ValueError(
                 f"task.dev_share={dev_share!r}: must leave train something beside task.test_share"
@@ -41,7 +42,8 @@ class FilesAndShares(Source):
         if split != "train" and split in self._rows:
             return self._rows[split]
         others = {key for it, keys in self._keys.items() if it != "train" for key in keys}
-        shares: dict[Split, float] = {**self._shares, "train": 1 - sum(self._shares.values())}
+        rest: dict[Split, float] = {"train": 1 - sum(self._shares.values())}
+        shares: dict[Split, float] = {**self._shares, **rest}
         rows = zip(self._rows.get("train", ()), self._keys.get("train", ()), strict=True)
         found = [row for row, key in rows if key not in others and split_of_text(key, shares) == split]
         if not found:

@@ -58,8 +58,9 @@ class HeldOut(Source):
 def split_of_text(text: str, shares: Mapping[Split, float]) -> Split:
     """The split that a text falls into where each has such a share of all texts; the last named has the rest."""
     position = int.from_bytes(drawn(text), "big") / 2**64
-    ends = zip(shares, accumulate(shares.values()), strict=True)
-    return next((split for split, end in ends if position < end), list(shares)[-1])
+    splits: list[Split] = list(shares)
+    below = sum(end <= position for end in accumulate(shares.values()))
+    return splits[min(below, len(splits) - 1)]
 
 
 def drawn(text: str) -> bytes:
