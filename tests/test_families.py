@@ -1,4 +1,4 @@
-"""Commands with checkpoints of other families: random ones, as transformers writes them, with the embedded tokenizer."""
+"""Commands with checkpoints of other families: random ones that transformers wrote, with the embedded tokenizer."""
 
 import json
 from pathlib import Path

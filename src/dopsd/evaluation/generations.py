@@ -18,7 +18,7 @@ class GenerationVerdicts:
 
     row: Record
     gold: Any = None
-    verdicts: dict[GraderName, Verdict]
+    verdicts: Mapping[str, Verdict]
     problem: str = ""
 
 
