@@ -16,16 +16,20 @@ def test_steps_are_the_same_and_graphs_are_few(tmp_path):
 COMPILED = """
 import torch
 from dopsd.model import load_model
+from dopsd.model.visible import Causal, TwoStream
 
 canvas = torch.randint(500, (3, 24), generator=torch.Generator().manual_seed(0))
 mask = torch.ones(3, 24, dtype=torch.bool)
 mask[0, :5] = False
 models = [load_model("tiny", compile=compile).train() for compile in (False, True)]
-for model in models:
-    model(canvas, mask).logits().logsumexp(-1).sum().backward()
-torch.testing.assert_close(models[1](canvas, mask).logits(), models[0](canvas, mask).logits(), rtol=1e-4, atol=1e-4)
-for ours, expected in zip(models[1].parameters(), models[0].parameters(), strict=True):
-    torch.testing.assert_close(ours.grad, expected.grad, rtol=1e-3, atol=1e-3)
+for visible in (None, Causal(), TwoStream(4, 8)):
+    for model in models:
+        model.zero_grad()
+        model(canvas, mask, visible=visible).logits().logsumexp(-1).sum().backward()
+    plain, compiled = (model(canvas, mask, visible=visible).logits() for model in models)
+    torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-4)
+    for ours, expected in zip(models[1].parameters(), models[0].parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, expected.grad, rtol=1e-3, atol=1e-3)
 """
 
 

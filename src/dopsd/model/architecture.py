@@ -22,7 +22,7 @@ from dopsd.model.attention import (
     rotary_angles,
 )
 from dopsd.model.configuration import LLaDAConfig, Reading
-from dopsd.model.visible import Visible
+from dopsd.model.visible import Visible, one_before
 
 GRAPHS_OF_ALL_MODELS = 1024
 """In one process: a model has about a dozen, and a sweep many models. Beyond the limit torch raises."""
@@ -74,7 +74,7 @@ class MaskedDiffusionLM(PreTrainedModel):
         """
         visible = visible or self.visible
         if (reading or self.reading) == "next":
-            at, active = _one_before(sequence, at, active, visible)
+            at, active = one_before(sequence, at, active, visible)
         is_low = self.dtype in (torch.bfloat16, torch.float16)
         with torch.autocast(self.device.type, self.dtype if is_low else None, enabled=is_low):
             states = self.model(sequence, attention_mask, at, cache, active, visible, positions)
@@ -224,21 +224,6 @@ def compute_layer(layer: DecoderLayer, hidden, *, mask, angles, wanted, cache, a
         active=active,
     )
     return hidden + layer.mlp(layer.post_attention_layernorm(hidden))
-
-
-def _one_before(
-    sequence: Int[Tensor, "B S"],
-    at: Int[Tensor, "B K"] | None,
-    active: Int[Tensor, "B Q"] | None,
-    visible: Visible,
-) -> tuple[Int[Tensor, "B _"], Int[Tensor, "B _"] | None]:
-    """The columns that tell the tokens `at`, and those to compute, the one before the first of them included."""
-    rows, width = sequence.shape
-    if at is None:
-        at = torch.arange(width, device=sequence.device).expand(rows, -1) if active is None else active
-    if active is not None:
-        active = torch.cat([(active[:, :1] - 1).clamp(min=0), active], dim=1)
-    return visible.before(at, width), active
 
 
 def _positions(sequence: Int[Tensor, "B S"], is_real: Bool[Tensor, "B S"] | None) -> Int[Tensor, "_ S"]:

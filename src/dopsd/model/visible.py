@@ -128,3 +128,18 @@ class TwoStream(Visible):
         """In the column's own stream."""
         end = width - self.gen_length * ~self._is_noisy(column, width)
         return (end - 1 - column) // self.block_length
+
+
+def one_before(
+    sequence: Int[Tensor, "B S"],
+    at: Int[Tensor, "B K"] | None,
+    active: Int[Tensor, "B Q"] | None,
+    visible: Visible,
+) -> tuple[Int[Tensor, "B _"], Int[Tensor, "B _"] | None]:
+    """The columns that tell the tokens `at`, and those to compute, the one before the first of them included."""
+    rows, width = sequence.shape
+    if at is None:
+        at = torch.arange(width, device=sequence.device).expand(rows, -1) if active is None else active
+    if active is not None:
+        active = torch.cat([(active[:, :1] - 1).clamp(min=0), active], dim=1)
+    return visible.before(at, width), active
