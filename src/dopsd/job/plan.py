@@ -19,7 +19,7 @@ from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
 from dopsd.job.learnable import check_learnable
-from dopsd.job.structure import check_structure
+from dopsd.job.structure import check_own_blocks, check_trainable
 from dopsd.method.budget import BUDGET, OF_ROLLOUTS, StopAt
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.adapter import AdapterFiles
@@ -228,12 +228,14 @@ def _check_checkpoint(plan: Plan, config: DictConfig) -> None:
         network = configured(directory, **{k: v for k, v in model.arguments.items() if k in given})
         if model.arguments.get("init") != "random":
             check_weights(directory, network)
+    if "checkpoint" not in config:
+        check_trainable(network, plan.method, config)
     plan.check_blocks(network)
+    if "checkpoint" not in config:
+        check_own_blocks(network, plan.method, plan.evaluation_sampler, config)
     if adapter is not None:
         with saying(f"adapter={adapter}"):
             AdapterFiles.read(adapter).check(linear_shapes(network))
-    if "checkpoint" not in config:
-        check_structure(network, plan.method, plan.evaluation_sampler, config)
 
 
 @contextmanager

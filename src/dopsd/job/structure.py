@@ -8,16 +8,20 @@ from dopsd.diffusion.sampler import BlockSampler
 from dopsd.model.configuration import LLaDAConfig
 
 
-def check_structure(
-    network: LLaDAConfig, method: Recipe, evaluation_sampler: BlockSampler, config: DictConfig
-) -> None:
-    """Raises UserError where the method cannot train such a network, or it would be sampled from in other blocks."""
+def check_trainable(network: LLaDAConfig, method: Recipe, config: DictConfig) -> None:
+    """Raises UserError where the method cannot train such a network."""
     allowed = method.target.structures
     if network.visible not in allowed:
         raise UserError(
             f"visible={network.visible}: method={config.command.arms.method} trains "
             f"visible={' or '.join(allowed)} (model.path={config.model.path})"
         )
+
+
+def check_own_blocks(
+    network: LLaDAConfig, method: Recipe, evaluation_sampler: BlockSampler, config: DictConfig
+) -> None:
+    """Raises UserError where the network would be sampled from in other blocks than it is trained in."""
     rollout, blocks = method.arguments.get("rollout"), network.structure.own_blocks
     for key, sampler in {
         "evaluation_sampler": evaluation_sampler,
