@@ -16,13 +16,13 @@ def test_steps_are_the_same_and_graphs_are_few(tmp_path):
 COMPILED = """
 import torch
 from dopsd.model import load_model
-from dopsd.model.visible import Causal, TwoStream
+from dopsd.model.visible import TwoStream
 
 canvas = torch.randint(500, (3, 24), generator=torch.Generator().manual_seed(0))
 mask = torch.ones(3, 24, dtype=torch.bool)
 mask[0, :5] = False
 models = [load_model("tiny", compile=compile).train() for compile in (False, True)]
-for visible in (None, Causal(), TwoStream(4, 8)):
+for visible in (None, TwoStream(4, 8)):
     for model in models:
         model.zero_grad()
         model(canvas, mask, visible=visible).logits().logsumexp(-1).sum().backward()
