@@ -28,16 +28,18 @@ class OnPolicy(Method):
         """Answers to all prompts of the batch, by the student or `writer`, on every rank; logs what came of them."""
         size = len(batch) // ranks.count()
         mine = slice(ranks.this() * size, (ranks.this() + 1) * size)
-        with self.clock("rollout"), self._needing_less(len(batch)), self._lent(writer) as denoiser:
-            part = self.rollout.collect(
-                denoiser,
-                batch[mine],
-                prompts[mine],
-                chat=self.chat,
-                task=self.task,
-                seed=self.seed,
-                on_progress=lambda settled: self.on_progress("rollout", settled, size),
-            )
+        with self.clock("rollout"), self._needing_less(len(batch)):
+            with self._lent(writer) as denoiser:
+                part = self.rollout.collect(
+                    denoiser,
+                    batch[mine],
+                    prompts[mine],
+                    chat=self.chat,
+                    task=self.task,
+                    seed=self.seed,
+                    on_progress=lambda settled: self.on_progress("rollout", settled, size),
+                )
+            # Only now: a rank that has asked for less takes part in the forwards of the others until all are done.
             rollout = RolloutBatch.joined(ranks.gathered(part.to("cpu"))).to(self.device)
         self.budget.roll_out(rollout.cost)
         self._log_rollout(rollout)
