@@ -12,7 +12,11 @@ from methods import WAYS, compared, learning
 from setup import load
 
 SMALL = ("task=countdown", "model.init=random", "gen_length=16", "denoising_steps=8", "lora_r=2")
-SIZES = {"diffu_grpo": ["max_attempts=4", "inner_updates=3"], "vrpo": ["group_size=4"], "sft": ["gen_length=48", "denoising_steps=48"]}
+SIZES = {
+    "diffu_grpo": ["max_attempts=4", "inner_updates=3"],
+    "vrpo": ["group_size=4"],
+    "sft": ["gen_length=48", "denoising_steps=48"],
+}
 
 
 @pytest.mark.parametrize("name", SIZES)
