@@ -1,11 +1,12 @@
 """What benchmarks share: a method outside Lightning's loop, networks of any shape, this machine, saved results."""
 
+import ctypes
 import json
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import MethodType
@@ -17,14 +18,14 @@ from hydra import compose, initialize_config_dir
 import dopsd.model
 from dopsd.entry.composing import CONF
 from dopsd.job import Plan, Student
-from dopsd.method.dopsd import DOPSD
+from dopsd.method.method import Method
 from dopsd.stream import Draw, TrainingStream
 
 LLADA_VOCABULARY = 126_464
 RESULTS = Path(__file__).parent / "results"
 
 
-def load(overrides: Sequence[str]) -> tuple[DOPSD, list[Draw]]:
+def load(overrides: Sequence[str]) -> tuple[Any, list[Draw]]:
     """The method that `python -m dopsd.train OVERRIDES` would train, with its optimizer, and its first batch.
 
     Random weights are drawn on the device: on the CPU those of a large network would take minutes.
@@ -46,7 +47,7 @@ def load(overrides: Sequence[str]) -> tuple[DOPSD, list[Draw]]:
     return method, [stream[number] for number in range(settings.prompts_per_step)]
 
 
-def _log(method: DOPSD, values: dict[str, Any]) -> None:
+def _log(method: Method, values: dict[str, Any]) -> None:
     method.logged.update({key: float(value) for key, value in values.items()})
 
 
@@ -87,6 +88,22 @@ def machine() -> dict[str, Any]:
     return known
 
 
+def memory_from_here() -> Callable[[], float]:
+    """Tells how many gigabytes this process has needed at most beyond what it holds now (Linux).
+
+    What loading left in the heap, and how high its own peak was, counts for neither.
+    """
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    held = _memory_gb("VmRSS")
+    return lambda: _memory_gb("VmHWM") - held
+
+
+def _memory_gb(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith(name))
+
+
 def in_own_process(script: str, *arguments: str) -> dict[str, Any]:
     """What a benchmark measures when it is called with arguments: the last line that it prints, as JSON."""
     command = [sys.executable, script, *arguments]
@@ -98,6 +115,12 @@ def save(name: str, results: dict[str, Any]) -> None:
     """Writes benchmarks/results/NAME.json."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n")
+
+
+def add(name: str, **results: Any) -> None:
+    """Sets some keys of benchmarks/results/NAME.json, which may be there already."""
+    file = RESULTS / f"{name}.json"
+    save(name, (json.loads(file.read_text()) if file.exists() else {}) | results)
 
 
 def cpu_name() -> str:

@@ -118,3 +118,30 @@ def test_wrappers_find_the_tensors_inside():
     assert len(tree_leaves(guided)) == 2
     doubled = tree_map(lambda tensor: 2 * tensor, guided)
     torch.testing.assert_close(doubled.logits(), 2 * guided.logits())
+
+
+@pytest.mark.parametrize("is_guided", [False, True])
+@pytest.mark.parametrize("budget", [1, 20, 10**6])
+def test_a_frozen_head_reads_log_probabilities_once_and_gives_their_gradient(monkeypatch, budget, is_guided):
+    monkeypatch.setattr(module, "LOGITS", budget)
+    output, given_states, weight = head(6), states(2, 5), states(2, 5, seed=2)[..., 0]
+    tokens, calls = torch.arange(10).view(2, 5) % 5, []
+    output.register_forward_hook(lambda *_: calls.append(1))
+
+    def gradient(of: Callable[[Hidden], torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        leaf = given_states.clone().requires_grad_()
+        unprompted = leaf.sin() if is_guided else None
+        found = of(Hidden(states=leaf, head=output, unprompted=unprompted, cfg_scale=0.7))
+        (found * weight).sum().backward()
+        return found.detach(), leaf.grad
+
+    def categorical(hidden: Hidden) -> torch.Tensor:
+        logits = hidden.logits().index_fill(-1, torch.tensor([5]), -torch.inf) / 0.7
+        return torch.distributions.Categorical(logits=logits).log_prob(tokens)
+
+    output.requires_grad_(False)
+    expected = gradient(categorical)
+    calls.clear()
+    found = gradient(lambda hidden: hidden.log_probability(tokens, temperature=0.7, forbidden=(5,)))
+    assert len(calls) == (1 + is_guided) * -(-10 // max(1, budget // (6 * (1 + is_guided))))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6, check_dtype=False)

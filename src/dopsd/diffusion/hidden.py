@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import register_pytree_node
 from torch.utils.checkpoint import checkpoint
 
@@ -67,18 +67,14 @@ class Hidden:
         flat = self._with(each.flatten(0, -2) for each in self._each())
         together = [each.flatten(0, len(shape) - 1) for each in beside]
 
-        def read_chunk(places: slice, *parts: Tensor) -> Sequence[Tensor]:
-            return read(flat[places].logits(), *parts)
+        def read_chunk(places: slice) -> Sequence[Tensor]:
+            return read(flat[places].logits(), *(each[places] for each in together))
 
-        chunks = flat._chunks()
-        if len(chunks) > 1 and torch.is_grad_enabled():
-            found = [
-                checkpoint(read_chunk, places, *(b[places] for b in together), use_reentrant=False)
-                for places in chunks
-            ]
+        if len(chunks := flat._chunks()) > 1 and torch.is_grad_enabled():
+            found = [checkpoint(read_chunk, places, use_reentrant=False) for places in chunks]
+            joined = [torch.cat(parts) for parts in zip(*found, strict=True)]
         else:
-            found = [read_chunk(places, *(b[places] for b in together)) for places in chunks]
-        joined = found[0] if len(found) == 1 else map(torch.cat, zip(*found, strict=True))
+            joined = flat._in_chunks(read_chunk)
         return [each.unflatten(0, shape) for each in joined]
 
     def log_probability(
@@ -88,9 +84,32 @@ class Hidden:
 
         def read(logits: Float[Tensor, "N V"], tokens: Int[Tensor, "N"]) -> list[Tensor]:
             logits = forbid(logits.float(), *forbidden)
-            return [log_probability_of(logits / temperature, tokens)]
+            return [log_probability_of(logits if temperature == 1 else logits / temperature, tokens)]
 
+        if torch.is_grad_enabled() and _is_frozen(self.head):
+            return self._map_with_slope(read, tokens)
         return self.map(read, tokens)[0]
+
+    def _map_with_slope(
+        self, read: Callable[..., Sequence[Tensor]], beside: Tensor
+    ) -> Float[Tensor, "*shape"]:
+        """`map` of one number f(h) a position, whose slope df/dh is found with it: f + sum (h - h.detach()) slope.
+
+        So each chunk's logits are computed once, and none of them for the backward pass.
+        """
+        flat = self._with(each.detach().flatten(0, -2) for each in self._each())
+        together = beside.flatten()
+
+        def value_and_slopes(places: slice) -> Sequence[Tensor]:
+            chunk = flat._with(each[places].requires_grad_() for each in flat._each())
+            with torch.enable_grad():
+                [value] = read(chunk.logits(), together[places])
+            return [value.detach(), *torch.autograd.grad(value.sum(), chunk._each())]
+
+        value, *slopes = (each.unflatten(0, beside.shape) for each in flat._in_chunks(value_and_slopes))
+        for each, slope in zip(self._each(), slopes, strict=True):
+            value = value + ((each - each.detach()).float() * slope).sum(-1)
+        return value
 
     def _each(self) -> list[Tensor]:
         return [self.states] if self.unprompted is None else [self.states, self.unprompted]
@@ -99,11 +118,27 @@ class Hidden:
         states, *unprompted = tensors
         return replace(self, states=states, unprompted=unprompted[0] if unprompted else None)
 
+    def _in_chunks(self, read_chunk: Callable[[slice], Sequence[Tensor]]) -> list[Tensor]:
+        """What is read of all chunks. Parts that are kept would stand between freed logits, which then fit nowhere."""
+        first, *others = chunks = self._chunks()
+        found = read_chunk(first)
+        if not others:
+            return [*found]
+        joined = [each.new_empty(len(self.states), *each.shape[1:]) for each in found]
+        for places in chunks:
+            for whole, part in zip(joined, found if places is first else read_chunk(places), strict=True):
+                whole[places] = part
+        return joined
+
     def _chunks(self) -> list[slice]:
         """Slices of the flat positions; at least one, which may be empty."""
         logits_of_one = self.head.out_features * len(self._each())
         rows = max(1, LOGITS * (ON_GPU if self.states.is_cuda else 1) // logits_of_one)
         return [slice(start, start + rows) for start in range(0, max(1, len(self.states)), rows)]
+
+
+def _is_frozen(head: Head) -> bool:
+    return isinstance(head, nn.Module) and not any(weight.requires_grad for weight in head.parameters())
 
 
 # Wrappers that look for the tensors in an output (FSDP's hooks) find them inside.

@@ -37,16 +37,18 @@ class OnPolicy(Method):
         by = self.rollout if gen_length is None else self.rollout.of_length(gen_length)
         size = len(batch) // ranks.count()
         mine = slice(ranks.this() * size, (ranks.this() + 1) * size)
-        with self.clock("rollout"), self._needing_less(len(batch)), self._lent(writer) as denoiser:
-            part = by.collect(
-                denoiser,
-                batch[mine],
-                prompts[mine],
-                chat=self.chat,
-                task=self.task,
-                seed=self.seed,
-                on_progress=lambda settled: self.on_progress("rollout", settled, size),
-            )
+        with self.clock("rollout"), self._needing_less(len(batch)):
+            with self._lent(writer) as denoiser:
+                part = by.collect(
+                    denoiser,
+                    batch[mine],
+                    prompts[mine],
+                    chat=self.chat,
+                    task=self.task,
+                    seed=self.seed,
+                    on_progress=lambda settled: self.on_progress("rollout", settled, size),
+                )
+            # Only now: a rank that has asked for less takes part in the forwards of the others until all are done.
             rollout = RolloutBatch.joined(ranks.gathered(part.to("cpu"))).to(self.device)
         self.budget.roll_out(rollout.cost)
         self._log_rollout(rollout)
