@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from command_line import QUICK, read_json, run, small_model
+from command_line import QUICK, run, small_model
 
 from dopsd.model import load_model, save_weights
+from dopsd.model.checkpoint import read_config
 
 
 def at(name: str) -> str:
@@ -30,8 +31,8 @@ def test_its_student_is_a_model_like_any_other(
     assert opdlm.code == 0, opdlm.err
     student = Path("runs/opdlm/here")
     if lora == "none":
-        said = read_json(student / "weights/final/config.json")
-        assert (said["visible"], said["block_length"], said["reading"]) == ("block_causal", 4, "own")
+        said = read_config(student / "weights/final")
+        assert (said.visible, said.block_length, said.reading) == ("block_causal", 4, "own")
     evaluated = run(capsys, "evaluate", f"checkpoint={student}", "eval_limit=2")
     assert evaluated.code == 0, evaluated.err
     ran = run(capsys, "train", *QUICK, f"init={student}", f"method={method}", at(method))

@@ -40,7 +40,7 @@ TRAIN = [
     ("clip=0.05", "clip=0.05: must be one of none, nonnegative, pointwise, token"),
     ("logger=false", "logger=false: must be one of csv, tensorboard, wandb"),
     ("teacher=none", "teacher=none: must be one of ar_prefix, later_state, suffix"),
-    ("model=/a/b", "model=/a/b: no such arm; there are d3llm_llada, llada_1_5, llada_8b, tiny"),
+    ("model=/a/b", "model=/a/b: no such arm; there are d3llm_llada, dream_7b, llada_1_5, "),
     ("hydra/launcher=1", "hydra/launcher=1: must be the name of an arm"),
     # spelling and flags
     ("rho=[1", "rho=[1: cannot be read as key=value"),

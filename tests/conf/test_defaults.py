@@ -14,7 +14,7 @@ from dopsd.config.build import locate
 from dopsd.entry.composing import CONF, arms
 
 OVERLAYS = ("hydra", "parity", "experiment", "debug", "usual")  # which change what a class is usually given
-PASSED_ON = {"seed"}  # `${seed}` of the run
+PASSED_ON = {"seed", "block_length"}  # `${seed}` of the run
 
 
 def nodes(value: Any) -> Iterator[dict[str, Any]]:

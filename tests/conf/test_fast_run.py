@@ -18,6 +18,7 @@ GROUPS = (
     "eval_limit=2",
 )  # of the embedded model: right and wrong answers
 SFT = ("gen_length=48", "block_length=48", "denoising_steps=1")  # a canvas that holds a solution
+AUTOREGRESSIVE = ("gen_length=48", "block_length=1", "denoising_steps=48")
 NOT_HERE = {
     "model": {"llada_8b", "llada_1_5", "d3llm_llada", "dream_7b", "qwen3_0_6b", "smollm2_135m"},  # weights
     "trainer": {"gpu", "ddp", "fsdp"},  # devices; two processes are tested elsewhere
@@ -62,7 +63,10 @@ def test_fast_run(
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     more = () if choice.startswith(("task=", "experiment=")) else PUZZLES
-    more += SFT if choice.startswith(("method=sft", "method=vrpo", "experiment=")) else ()
+    if choice == "experiment=tiny_ar":
+        more += AUTOREGRESSIVE
+    elif choice.startswith(("method=sft", "method=vrpo", "experiment=")):
+        more += SFT
     where = f"hydra.run.dir={tmp_path / 'run'}"
     small = GROUPS if choice in POLICY else (*QUICK, model, "model.init=random", *more)
     ran = run(capsys, "train", *small, choice, where)

@@ -46,6 +46,7 @@ METHODS = {
     "sft": ("method=sft", "source=accepted_rollouts", "rollout.keep=all", "max_attempts=2"),
     "d3llm": ("method=d3llm", "block_lengths=[4,8]", "max_attempts=2"),
     "later_state": ("teacher=later_state", "max_attempts=2"),
+    "opdlm": ("method=opdlm", "updates_per_rollout=2", "growing_steps=0"),
 }
 Found = tuple[list[dict[str, float]], list[dict[str, Tensor]]]
 

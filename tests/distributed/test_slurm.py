@@ -69,6 +69,7 @@ def test_tasks_of_srun_are_the_ranks_of_one_run(
     ]
 
 
+@pytest.mark.slow
 def test_in_an_allocation_the_ranks_are_started_by_the_command(model: str, tmp_path: Path) -> None:
     code, err = ended(started(ALLOCATION, *TRAINING, model, *ON_TWO, f"hydra.run.dir={tmp_path / 'two'}"))
     assert code == 0, err

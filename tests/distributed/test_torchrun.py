@@ -83,6 +83,7 @@ def test_a_rank_that_runs_out_of_memory_does_its_part_again(
     assert row["train/gradient_norm"] == pytest.approx(expected["train/gradient_norm"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_rank_of_a_divided_network_that_runs_out_of_memory_ends_all(model: str, tmp_path: Path) -> None:
     settings = (*LONGER, model, "learning.learn_from=all", "micro_batch_tokens=200")
     started = time.monotonic()

@@ -14,6 +14,7 @@ from on_two import LONGER, OF_EVERY_METHOD, ON_TWO, assert_same_run, command
 BOTH = "trainer=ddp,fsdp"
 
 
+@pytest.mark.slow
 def test_a_sweep_has_one_directory_a_job_and_its_jobs_come_one_after_the_other(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -143,7 +143,7 @@ def test_loss_and_gradient_of_the_first_update_are_those_of_a_loop_over_completi
 def test_micro_batches_of_any_token_budget_give_the_same_steps(arm):
     whole = Study(grpo(**ARMS[arm], inner_updates=2))
     assert len(whole.gradients) == 2
-    for budget in (1, 40, 90):
+    for budget in (1, 90):
         parts = Study(grpo(**ARMS[arm], inner_updates=2, micro_batch_tokens=budget))
         assert parts.micro_batches > whole.micro_batches == [1, 1]
         for ours, expected in zip(parts.gradients, whole.gradients, strict=True):

@@ -19,7 +19,8 @@ from dopsd.task.row_task import RowTask
 from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
 from dopsd.task.task import Split
-from dopsd.task.word_problems.gsm8k import WordProblems
+from dopsd.task.word_problems.grading import GRADERS
+from dopsd.task.word_problems.task import WordProblems
 
 ARMS = sorted(file.stem for file in (Path(CONF) / "reward").glob("*.yaml"))
 
@@ -37,7 +38,8 @@ class GSM8KTask(WordProblems):
 
 def task_of(name: str) -> RowTask:
     if name == "gsm8k":
-        return GSM8KTask(OneProblem(), limit=None, grader="strict", prompt_template=None)
+        grade = GRADERS.named("task.grader", "strict")
+        return GSM8KTask(OneProblem(), limit=None, grade=grade, prompt_template=None)
     return Countdown() if name == "countdown" else Sudoku(train=4, dev=1, test=1)
 
 

@@ -70,6 +70,7 @@ class Plan:
     lora: Recipe | None
     adapter: Path | None
     method: Recipe
+    trained_by: str | None  # the method's arm; None in an evaluation
     trainer: Recipe
     logger: Recipe | None
     hardware: Hardware
@@ -87,6 +88,7 @@ class Plan:
             lora=prepare(config, "lora"),
             adapter=None if config.get("adapter") is None else Path(config.adapter),
             method=method,
+            trained_by=None if "checkpoint" in config else config.command.arms.method,
             trainer=trainer,
             logger=prepare(config, "logger"),
             hardware=Hardware.of(trainer, config) if is_here else Hardware.elsewhere(),
@@ -116,8 +118,10 @@ class Plan:
         rollout = _rollout_sampler(self.method)
         return [] if rollout is None else approximations(rollout)
 
-    def check_blocks(self, network: LLaDAConfig) -> None:
-        """Raises UserError for a sampler that does not fit who sees whom in the network."""
+    def check_network(self, network: LLaDAConfig) -> None:
+        """Raises UserError for a method or a sampler that does not fit who sees whom in the network."""
+        if self.trained_by is not None:
+            check_trainable(network, self.method, arm=self.trained_by, path=self.model.arguments["path"])
         for sampler in filter(None, (_rollout_sampler(self.method), self.evaluation_sampler)):
             try:
                 check_blocks(sampler.cache, sampler.block_length, of_network=network.structure.own_blocks)
@@ -228,10 +232,8 @@ def _check_checkpoint(plan: Plan, config: DictConfig) -> None:
         network = configured(directory, **{k: v for k, v in model.arguments.items() if k in given})
         if model.arguments.get("init") != "random":
             check_weights(directory, network)
-    if "checkpoint" not in config:
-        check_trainable(network, plan.method, config)
-    plan.check_blocks(network)
-    if "checkpoint" not in config:
+    plan.check_network(network)
+    if plan.trained_by is not None:
         check_own_blocks(network, plan.method, plan.evaluation_sampler, config)
     if adapter is not None:
         with saying(f"adapter={adapter}"):

@@ -8,13 +8,12 @@ from dopsd.diffusion.sampler import BlockSampler
 from dopsd.model.configuration import LLaDAConfig
 
 
-def check_trainable(network: LLaDAConfig, method: Recipe, config: DictConfig) -> None:
-    """Raises UserError where the method cannot train such a network."""
+def check_trainable(network: LLaDAConfig, method: Recipe, *, arm: str, path: str) -> None:
+    """Raises UserError where the method, by its arm's name, cannot train such a network."""
     allowed = method.target.structures
     if network.visible not in allowed:
         raise UserError(
-            f"visible={network.visible}: method={config.command.arms.method} trains "
-            f"visible={' or '.join(allowed)} (model.path={config.model.path})"
+            f"visible={network.visible}: method={arm} trains visible={' or '.join(allowed)} (model.path={path})"
         )
 
 

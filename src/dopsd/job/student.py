@@ -36,7 +36,7 @@ class Student:
         path = plan.model.arguments["path"]
         with saying(f"model.path={path}"):
             tokenizer, model = load_tokenizer(path), plan.model()
-        plan.check_blocks(model.config)  # of a hub id, known only now
+        plan.check_network(model.config)  # of a hub id, known only now
         special = SpecialTokens(mask_id=model.mask_id, eos_id=model.eos_id, end_ids=model.end_ids)
         network = model if plan.lora is None else plan.lora(model=model)
         if plan.adapter is not None:
