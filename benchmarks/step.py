@@ -18,7 +18,7 @@ from rate import matmul_tflops
 from reference import reference_training_step
 from rich.console import Console
 from rich.table import Table
-from setup import in_own_process, load, machine, save, wide_vocabulary
+from setup import add, in_own_process, load, machine, wide_vocabulary
 from torch.utils.flop_counter import FlopCounterMode
 
 from dopsd.memory import peak_memory_gb
@@ -57,7 +57,7 @@ def main() -> None:
         "shares": demo["dopsd"]["shares"],
         "ddp2": two_processes(),
     }
-    save("cpu", results)
+    add("cpu", **results)
     show(results)
 
 
