@@ -34,5 +34,5 @@ def test_two_ranks_learn_like_one(name: str, model: str, of_two: Path, half_acce
                 assert row == pytest.approx(expected_row, rel=1e-4, abs=1e-5)
             for update, expected_update in zip(gradients, expected, strict=True):
                 for weight, gradient in expected_update.items():
-                    near = 1e-5 * max(1.0, float(gradient.abs().max()))
+                    near = 5e-5 * max(1.0, float(gradient.abs().max()))  # rounding of the updates before it
                     torch.testing.assert_close(update[weight], gradient, rtol=1e-4, atol=near)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import lightning as L
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
 from dopsd.config.build import Recipe, build, prepare, prepare_top_level, required, typed_key
@@ -88,7 +88,7 @@ class Plan:
             lora=prepare(config, "lora"),
             adapter=None if config.get("adapter") is None else Path(config.adapter),
             method=method,
-            trained_by=None if "checkpoint" in config else config.command.arms.method,
+            trained_by=None if "checkpoint" in config else _typed_method(config, method),
             trainer=trainer,
             logger=prepare(config, "logger"),
             hardware=Hardware.of(trainer, config) if is_here else Hardware.elsewhere(),
@@ -149,6 +149,11 @@ class Plan:
 def approximations(sampler: BlockSampler) -> list[str]:
     """The settings by which a sampler is not exact, as `key=value`."""
     return [f"{key}={value}" for key, value in approximate_settings(sampler).items()]
+
+
+def _typed_method(config: DictConfig, method: Recipe) -> str:
+    """Its arm, or its class where nobody typed a command."""
+    return OmegaConf.select(config, "command.arms.method", default=method.target.__name__)
 
 
 def _rollout_sampler(method: Recipe) -> BlockSampler | None:
