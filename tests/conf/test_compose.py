@@ -54,6 +54,8 @@ def choosing(group: str, arm: str) -> list[str]:
     """What is typed for an arm; one of `a/b` goes along with an arm of a and one of b."""
     if group == "model":  # whatever weights there are
         return [f"model={arm}", "model.path=tiny"]
+    if (group, arm) == ("teacher_weights", "checkpoint"):
+        return ["teacher_weights=checkpoint", "teacher_weights.path=tiny"]
     if group == "usual/lengths":
         return [f"usual={arm}"]
     if "/" not in group:

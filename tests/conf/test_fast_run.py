@@ -23,6 +23,7 @@ NOT_HERE = {
     "model": {"llada_8b", "llada_1_5", "d3llm_llada", "dream_7b", "qwen3_0_6b", "smollm2_135m"},  # weights
     "trainer": {"gpu", "ddp", "fsdp"},  # devices; two processes are tested elsewhere
     "task": {"gsm8k", "gsm_symbolic", "math500", "jsonl"},  # data; a file: tests/test_foreign_task.py
+    "teacher_weights": {"checkpoint"},  # a model: tests/method/test_teacher_weights.py
     "pairs": {"files"},  # a file: tested in tests/method/test_pair_file.py
     "debug": {"fast_dev_run"},  # every run here is one
 }

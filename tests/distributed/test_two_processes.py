@@ -56,7 +56,7 @@ def test_an_evaluation_gives_the_answers_of_one_process(
             assert found.read_text() == expected.read_text()
 
 
-@pytest.mark.parametrize("trainer", ["trainer=ddp", "trainer=fsdp"])
+@pytest.mark.parametrize("trainer", ["trainer=ddp", pytest.param("trainer=fsdp", marks=pytest.mark.slow)])
 def test_when_a_rank_is_killed_all_end_and_say_so(trainer: str, model: str, tmp_path: Path) -> None:
     directory = tmp_path / "run"
     arguments = [*LONGER, model, "max_steps=1000", f"hydra.run.dir={directory}"]

@@ -25,6 +25,7 @@ from dopsd.diffusion.views import Views
 from dopsd.distillation.curriculum import BlockLength, MaskRatio
 from dopsd.distillation.regions import random_order
 from dopsd.method.d3llm import D3LLM
+from dopsd.method.teacher_weights import EMAWeights, FixedWeights
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.stream import Draw
 
@@ -49,7 +50,8 @@ def d3llm(**options) -> D3LLM:
     defaults = {
         "max_steps": STEPS,
         "rollout": Rollout(sampler=SAMPLER, max_attempts=2),
-        "answers": "start",
+        "answers": "teacher",
+        "teacher_weights": FixedWeights(),
         "learn_from": "accepted",
         "order": "own",
         "tail": "trained",
@@ -258,7 +260,8 @@ def check(**options) -> None:
     given = {
         "task": EVERY_SECOND,
         "rollout": Rollout(sampler=SAMPLER, max_attempts=2),
-        "answers": "start",
+        "answers": "teacher",
+        "teacher_weights": FixedWeights(),
         "order": "own",
         "tail": "trained",
         "block_length": BlockLength(lengths=(4,)),
@@ -270,6 +273,7 @@ def check(**options) -> None:
     ("options", "line"),
     [
         ({"answers": "solutions", "order": "random"}, "answers=solutions: needs reference solutions"),
+        ({"teacher_weights": EMAWeights()}, "teacher_weights=ema: must be fixed or checkpoint"),
         ({"block_length": BlockLength(lengths=(4, 16))}, "block_lengths=16: must be at most gen_length=12"),
         (
             {"rollout": Rollout(sampler=ONE_TOKEN_A_STEP(temperature=1.0))},

@@ -7,8 +7,8 @@ from small_run import DRAWS, Study, dopsd, train
 from torch import nn
 
 from dopsd.diffusion.sampler import BlockSampler
-from dopsd.method.teacher_weights import EMAWeights, FixedWeights, LiveWeights
-from dopsd.model import LLaDAConfig, MaskedDiffusionLM, add_lora
+from dopsd.method.teacher_weights import CheckpointWeights, EMAWeights, FixedWeights, LiveWeights
+from dopsd.model import LLaDAConfig, MaskedDiffusionLM, add_lora, save_weights
 from dopsd.rollout import Rollout
 
 CANVAS = torch.tensor([[3, 4, 5, MASK, MASK], [6, 7, MASK, 8, MASK]])
@@ -179,3 +179,17 @@ def test_the_real_network_gives_the_same_loss_in_any_micro_batch():
 def test_a_decay_outside_its_range_is_refused(decay):
     with pytest.raises(ValueError, match="decay"):
         EMAWeights(decay=decay)
+
+
+def test_another_model_stays_what_it_is_and_must_have_the_students_tokens(tmp_path):
+    other, student = llada(), adapted()
+    move(other, seed=3)
+    save_weights(other, tmp_path)
+    arm = CheckpointWeights(path=str(tmp_path), dtype="float32")
+    teacher = arm.attach(student)
+    move(student, seed=4)
+    assert torch.equal(of_teacher(teacher), logits(other))
+    assert not torch.equal(of_teacher(teacher), logits(student))
+    student.config.mask_token_id = MASK + 1
+    with pytest.raises(ValueError, match=f"mask_token_id={MASK}, must be {MASK + 1} as the student's"):
+        arm.attach(student)

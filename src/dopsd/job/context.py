@@ -5,7 +5,8 @@ from typing import Any
 
 from dopsd.chat import encode_prompt
 from dopsd.config.errors import UserError
-from dopsd.job.plan import Plan, saying
+from dopsd.job.checkpoints import saying
+from dopsd.job.plan import Plan
 from dopsd.model import load_tokenizer
 from dopsd.model.checkpoint import find_directory, read_config
 from dopsd.task import Example, Split

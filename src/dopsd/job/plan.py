@@ -1,7 +1,6 @@
 """A run as it is planned: everything cheap is built and checked, everything slow waits."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,22 +15,15 @@ from dopsd.config.errors import UserError
 from dopsd.config.rows import approximate_settings
 from dopsd.diffusion.block_cache import check_blocks
 from dopsd.diffusion.sampler import BlockSampler
+from dopsd.job.checkpoints import check_checkpoint
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
 from dopsd.job.learnable import check_learnable
-from dopsd.job.structure import check_own_blocks, check_trainable
+from dopsd.job.structure import check_trainable
 from dopsd.method.budget import BUDGET, OF_ROLLOUTS, StopAt
 from dopsd.method.teacher_weights import EMAWeights
-from dopsd.model.adapter import AdapterFiles
-from dopsd.model.checkpoint import (
-    CheckpointError,
-    check_weights,
-    find_directory,
-    linear_shapes,
-)
 from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.options import check_options
-from dopsd.model.structure import configured
 from dopsd.setting import setting
 from dopsd.task import SPLITS, Example, Split, Task
 
@@ -104,7 +96,7 @@ class Plan:
             _check_budget(plan)
             check_learnable(plan.method.arguments, config)
             plan.method.check(plan.method.target.check, task=plan.task)
-        _check_checkpoint(plan, config)
+        check_checkpoint(plan, config)
         return plan
 
     @property
@@ -223,32 +215,3 @@ def _check_solutions(plan: Plan) -> None:
     teacher = plan.method.arguments.get("teacher")
     if teacher is not None and teacher.reads_solution and plan.task.examples("train")[0].solution is None:
         raise UserError(f"teacher=ar_prefix: needs reference solutions, which task={plan.task.name} has not")
-
-
-def _check_checkpoint(plan: Plan, config: DictConfig) -> None:
-    """What can be seen of a local checkpoint without loading it (a hub id is only looked up when it is loaded)."""
-    model, adapter, path = plan.model, plan.adapter, str(plan.model.arguments["path"])
-    looks_like_a_hub_id = path.count("/") == 1 and path[0] not in "./~" and not Path(path).is_dir()
-    if looks_like_a_hub_id:
-        return
-    with saying(f"model.path={path}"):
-        directory = find_directory(path)
-        given = ("init", "visible", "block_length", "reading")
-        network = configured(directory, **{k: v for k, v in model.arguments.items() if k in given})
-        if model.arguments.get("init") != "random":
-            check_weights(directory, network)
-    plan.check_network(network)
-    if plan.trained_by is not None:
-        check_own_blocks(network, plan.method, plan.evaluation_sampler, config)
-    if adapter is not None:
-        with saying(f"adapter={adapter}"):
-            AdapterFiles.read(adapter).check(linear_shapes(network))
-
-
-@contextmanager
-def saying(subject: str) -> Iterator[None]:
-    """Inside, a CheckpointError becomes a UserError about the subject."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise UserError(f"{subject}: {error}") from error

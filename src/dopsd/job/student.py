@@ -11,7 +11,8 @@ from dopsd.chat import Chat
 from dopsd.config.errors import UserError
 from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.finite import NotFiniteError
-from dopsd.job.plan import Plan, saying
+from dopsd.job.checkpoints import saying
+from dopsd.job.plan import Plan
 from dopsd.memory import keep_freed_memory
 from dopsd.method.method import Method
 from dopsd.model import load_adapter_weights, load_tokenizer, not_finite, save_weights, shard, without_cudnn

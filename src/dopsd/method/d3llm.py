@@ -19,7 +19,7 @@ from dopsd.memory import needing
 from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.solutions import solutions
-from dopsd.method.teacher_weights import FixedWeights
+from dopsd.method.teacher_weights import EMAWeights, LiveWeights, TeacherWeights
 from dopsd.model import dropout_off
 from dopsd.rollout import Rollout
 from dopsd.stream import Draw
@@ -39,7 +39,8 @@ class D3LLM(OnPolicy):
     def __init__(
         self,
         *,
-        answers: Literal["start", "student", "solutions"],
+        answers: Literal["teacher", "student", "solutions"],
+        teacher_weights: TeacherWeights,
         learn_from: Literal["accepted", "all"],
         order: Literal["own", "random"],
         tail: Literal["trained", "ignored"],
@@ -53,15 +54,27 @@ class D3LLM(OnPolicy):
         self.answers, self.learn_from, self.order, self.tail = answers, learn_from, order, tail
         self.mask_ratio, self.block_length = mask_ratio, block_length
         self.entropy_weight, self.entropy_temperature = entropy_weight, entropy_temperature
-        self._writer = FixedWeights().attach(self.network) if answers == "start" else None
+        self._writer = teacher_weights.attach(self.network) if answers == "teacher" else None
 
     @staticmethod
     def check(
-        *, task: Task, rollout: Rollout, answers: str, order: str, tail: str, block_length: BlockLength
+        *,
+        task: Task,
+        rollout: Rollout,
+        answers: str,
+        teacher_weights: TeacherWeights,
+        order: str,
+        tail: str,
+        block_length: BlockLength,
     ) -> None:
         """Solutions must be there, what is masked in its order must have one, and every block must fit."""
         if answers == "solutions" and task.examples("train")[0].solution is None:
             raise ValueError(f"answers=solutions: needs reference solutions, which task={task.name} has not")
+        if answers == "teacher" and isinstance(teacher_weights, EMAWeights | LiveWeights):
+            arm = "ema" if isinstance(teacher_weights, EMAWeights) else "live"
+            raise ValueError(
+                f"teacher_weights={arm}: must be fixed or checkpoint (answers=student: current ones)"
+            )
         if answers == "solutions" and order == "own":
             raise ValueError("order=own: must be random with answers=solutions, which were written in none")
         if order == "own" and tail == "trained" and rollout.sampler.early_exit:

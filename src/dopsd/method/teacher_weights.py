@@ -1,16 +1,17 @@
-"""Whose weights the teacher runs with: the student's first ones, its current ones, or a moving average (Table 10)."""
+"""Whose weights the teacher has: the student's first or current ones, their average (Table 10), or another model's."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Annotated
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from typing import Annotated, cast
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from dopsd.diffusion.denoiser import Denoiser
-from dopsd.model import initial_network
+from dopsd.model import LLaDAConfig, initial_network, load_model
 from dopsd.setting import setting
 
 Shadow = dict[str, Tensor]
@@ -74,6 +75,37 @@ class EMAWeights(TeacherWeights):
     def attach(self, student: nn.Module) -> AttachedWeights:
         """Copies the trained weights."""
         return _AverageWeights(student, self.decay)
+
+
+@setting
+class CheckpointWeights(TeacherWeights):
+    """Another model with the student's tokens: a directory or a hub id (a run: what dopsd.export to=merged makes)."""
+
+    path: str | None
+    dtype: str
+
+    def attach(self, student: nn.Module) -> AttachedWeights:
+        """Reads the model to where the student is; raises ValueError where it is none, or has other tokens."""
+        device = next(student.parameters()).device
+        other = load_model(self.named, dtype=self.dtype, device=device)
+        self.check(cast(LLaDAConfig, student.config), other.config)
+        return _SharedWeights(partial(nullcontext, other.requires_grad_(False)))
+
+    @property
+    def named(self) -> str:
+        """The path; raises ValueError where there is none."""
+        if not self.path:
+            raise ValueError(f"teacher_weights.path={self.path or 'null'}: must be a directory or a hub id")
+        return self.path
+
+    def check(self, student: LLaDAConfig, other: LLaDAConfig) -> None:
+        """Raises ValueError where the two have other tokens."""
+        for name in ("vocab_size", "mask_token_id", "eos_token_id"):
+            ours, theirs = getattr(student, name), getattr(other, name)
+            if ours != theirs:
+                raise ValueError(
+                    f"teacher_weights.path={self.path}: {name}={theirs}, must be {ours} as the student's"
+                )
 
 
 class _SharedWeights(AttachedWeights):

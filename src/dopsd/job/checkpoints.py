@@ -1,0 +1,66 @@
+"""What can be seen of the checkpoints of a run before they are loaded."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from dopsd.config.errors import UserError
+from dopsd.job.structure import check_own_blocks
+from dopsd.method.teacher_weights import CheckpointWeights
+from dopsd.model.adapter import AdapterFiles
+from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, linear_shapes, read_config
+from dopsd.model.configuration import LLaDAConfig
+from dopsd.model.structure import configured
+
+if TYPE_CHECKING:
+    from dopsd.job.plan import Plan
+
+
+def check_checkpoint(plan: "Plan", config: DictConfig) -> None:
+    """Raises UserError for what is wrong with a local checkpoint (a hub id is only looked up when it is loaded)."""
+    model, adapter, path = plan.model, plan.adapter, str(plan.model.arguments["path"])
+    if _looks_like_a_hub_id(path):
+        return
+    with saying(f"model.path={path}"):
+        directory = find_directory(path)
+        given = ("init", "visible", "block_length", "reading")
+        network = configured(directory, **{k: v for k, v in model.arguments.items() if k in given})
+        if model.arguments.get("init") != "random":
+            check_weights(directory, network)
+    plan.check_network(network)
+    if plan.trained_by is not None:
+        check_own_blocks(network, plan.method, plan.evaluation_sampler, config)
+    if adapter is not None:
+        with saying(f"adapter={adapter}"):
+            AdapterFiles.read(adapter).check(linear_shapes(network))
+    teacher = plan.method.arguments.get("teacher_weights")
+    if isinstance(teacher, CheckpointWeights):
+        _check_teacher(teacher, network)
+
+
+def _check_teacher(teacher: CheckpointWeights, student: LLaDAConfig) -> None:
+    """Raises UserError where it is no model, or one with other tokens."""
+    try:
+        path = teacher.named
+        if not _looks_like_a_hub_id(path):
+            with saying(f"teacher_weights.path={path}"):
+                other = read_config(find_directory(path))
+            teacher.check(student, other)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _looks_like_a_hub_id(path: str) -> bool:
+    return path.count("/") == 1 and path[0] not in "./~" and not Path(path).is_dir()
+
+
+@contextmanager
+def saying(subject: str) -> Iterator[None]:
+    """Inside, a CheckpointError becomes a UserError about the subject."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise UserError(f"{subject}: {error}") from error
