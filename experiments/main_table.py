@@ -125,10 +125,19 @@ class Cell:
             self.task, self.completions // 2, lr, value, evaluations=EVALUATIONS["search"]
         )
         sweep(directory, f"seed={SEARCHED_WITH}", f"eval_limit={DEV}", *settings)
-        [file] = directory.rglob("metrics.csv")
-        with file.open() as lines:
-            curve = [float(row["eval/accuracy"]) for row in csv.DictReader(lines) if row["eval/accuracy"]]
-        return max(curve[1:]), curve[-1]
+        _, *reached = [point["accuracy"] for point in curve(directory)]
+        return max(reached), reached[-1]
+
+
+def curve(run: Path) -> list[dict]:
+    """Every evaluation on dev, with what had been spent."""
+    with (run / "metrics.csv").open() as lines:
+        rows = [row for row in csv.DictReader(lines) if row["eval/accuracy"]]
+    budgets = ("completions", "optimizer_steps", "training_steps", "flop")
+    return [
+        {"accuracy": float(row["eval/accuracy"])} | {key: float(row[f"budget/{key}"]) for key in budgets}
+        for row in rows
+    ]
 
 
 def sweep(directory: Path, *overrides: str) -> None:

@@ -12,10 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from main_table import ARMS, TASKS
+from main_table import ARMS, TASKS, curve
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from scipy.stats import t
+from shortcuts import change
 
 from dopsd.evaluation.interval import Interval
 from dopsd.figure import plain
@@ -103,17 +103,6 @@ def seed(file: Path) -> dict:
     }
 
 
-def curve(run: Path) -> list[dict]:
-    """Every evaluation on dev, with what had been spent."""
-    with (run / "metrics.csv").open() as lines:
-        rows = [row for row in csv.DictReader(lines) if row["eval/accuracy"]]
-    budgets = ("completions", "optimizer_steps", "training_steps", "flop")
-    return [
-        {"accuracy": float(row["eval/accuracy"])} | {key: float(row[f"budget/{key}"]) for key in budgets}
-        for row in rows
-    ]
-
-
 def of_median_step(run: Path) -> float:
     """Seconds a FLOP of the median training step of a run that had the machine for itself."""
     with (run / "metrics.csv").open() as lines:
@@ -139,7 +128,7 @@ def accuracies(arms: Mapping[str, Arm]) -> str:
             for which in ("best", "final")
         ]
         beside = [
-            difference(arm, arms[OURS], which) if name != OURS and OURS in arms else ""
+            change(arm["seeds"], arms[OURS]["seeds"], which) if name != OURS and OURS in arms else ""
             for which in ("best", "final")
         ]
         rows.append(
@@ -161,15 +150,6 @@ def accuracies(arms: Mapping[str, Arm]) -> str:
 def in_percent(figures: Mapping) -> str:
     """`41.0 % [37.0, 45.0]`."""
     return str(Interval(**{key: figures[key] for key in ("accuracy", "low", "high", "n")}))
-
-
-def difference(arm: Arm, ours: Arm, which: str) -> str:
-    """The mean difference of test accuracies, seed by seed, in points, with Student's 95 % interval over seeds."""
-    accuracy = {run["seed"]: run[which]["accuracy"] for run in ours["seeds"]}
-    differences = [100 * (run[which]["accuracy"] - accuracy[run["seed"]]) for run in arm["seeds"]]
-    half = t.ppf(0.975, len(differences) - 1) * statistics.stdev(differences) / len(differences) ** 0.5
-    middle = statistics.mean(differences)
-    return f"{middle:+.1f} [{middle - half:+.1f}, {middle + half:+.1f}]"
 
 
 def points(arm: Arm, axis: str) -> list[tuple[float, float]]:

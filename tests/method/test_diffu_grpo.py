@@ -8,6 +8,7 @@ from fakes import CHAT, EOS, EOT, MASK, JudgeTask, TinyNetwork
 from small_run import DRAWS, NETWORK_SEED, NONE, SAMPLER, Study, assert_close, gradients_of, shared, train
 from torch import Tensor
 
+from dopsd.diffusion.views import Views
 from dopsd.likelihood.elbo import Elbo
 from dopsd.likelihood.elbo_coupled import CoupledElbo
 from dopsd.likelihood.exact_order import ExactOrder
@@ -166,16 +167,23 @@ def test_equal_rewards_are_counted_and_no_step_is_taken(arm):
     assert study.logged("train/loss") == []
 
 
-def test_inner_updates_have_masks_of_their_own_that_all_weights_share(monkeypatch):
-    seen: list[Tensor] = []
+@pytest.fixture
+def evaluated(monkeypatch) -> list[Views]:
+    """All views that are evaluated, in their order."""
+    seen: list[Views] = []
 
     def recorded(method, views, network):
-        seen.append(views.prompts.tokens.clone())
+        seen.append(views)
         return evaluate(method, views, network)
 
     evaluate = module.evaluate
     monkeypatch.setattr(module, "evaluate", recorded)
+    return seen
+
+
+def test_inner_updates_have_masks_of_their_own_that_all_weights_share(evaluated):
     Study(grpo(likelihood=MeanField(prompt_mask=0.5), inner_updates=3))
+    seen = [views.prompts.tokens for views in evaluated]
     old, reference, later = seen[:3], seen[3:6], seen[6:]
     assert len(later) == 2  # the first update's values are the old ones
     assert all(torch.equal(a, b) for a, b in zip(old, reference, strict=True))
@@ -183,35 +191,20 @@ def test_inner_updates_have_masks_of_their_own_that_all_weights_share(monkeypatc
     assert not any(torch.equal(old[a], old[b]) for a in range(3) for b in range(a))
 
 
-def test_updates_take_turns_through_fewer_draws(monkeypatch):
-    seen: list[Tensor] = []
-
-    def recorded(method, views, network):
-        seen.append(views.prompts.tokens.clone())
-        return evaluate(method, views, network)
-
-    evaluate = module.evaluate
-    monkeypatch.setattr(module, "evaluate", recorded)
+def test_updates_take_turns_through_fewer_draws(evaluated):
     study = Study(grpo(likelihood=MeanField(prompt_mask=0.5), inner_updates=4, mask_draws=2))
+    seen = [views.prompts.tokens for views in evaluated]
     assert len(study.gradients) == 4
     [first, second], later = seen[:2], seen[4:]  # old and reference values of each draw, once
     assert not torch.equal(first, second)
     assert all(torch.equal(a, b) for a, b in zip(later, [second, first, second], strict=True))
 
 
-def test_groups_without_signal_take_no_forward_without_a_reference_and_stay_in_the_denominator(monkeypatch):
-    rows: list[int] = []
-
-    def recorded(method, views, network):
-        rows.append(len(views))
-        return evaluate(method, views, network)
-
-    evaluate = module.evaluate
-    monkeypatch.setattr(module, "evaluate", recorded)
+def test_groups_without_signal_take_no_forward_without_a_reference_and_stay_in_the_denominator(evaluated):
     without = ClippedRatio(**RATIO | {"beta": 0.0})
     study = Study(grpo(surrogate=without))
     share = study.logged("reward/groups_with_signal")[0]
-    assert rows == [round(share * len(DRAWS)) * GROUP]
+    assert [len(views) for views in evaluated] == [round(share * len(DRAWS)) * GROUP]
     assert share < 1
     alone = [draw for draw in DRAWS if draw.number != 3]  # number 3 never gets a reward
     fewer = Study(grpo(surrogate=without), alone)

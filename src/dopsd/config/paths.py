@@ -14,15 +14,8 @@ OUTPUTS = ("name", "paths.runs", "hydra.run.dir", "hydra.sweep.dir")
 """Where a command writes: `${...}` in them is an interpolation."""
 PATHS = (
     *("resume", "checkpoint", "baseline", "compare", "html", "generations", "adapter", "init"),
-    *(
-        "model.path",
-        "teacher_weights.path",
-        "task.path",
-        "task.prompt_template",
-        "pairs.path",
-        "source.path",
-        *OUTPUTS,
-    ),
+    *("model.path", "teacher_weights.path", "task.path", "task.prompt_template", "pairs.path", "source.path"),
+    *OUTPUTS,
 )
 """The keys whose values are paths."""
 

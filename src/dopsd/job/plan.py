@@ -92,7 +92,7 @@ class Plan:
             plan.model.check(check_options, device=plan.device)
         _check_examples(plan, config)
         _check_solutions(plan)
-        if "checkpoint" not in config:  # a training
+        if plan.trained_by is not None:
             _check_budget(plan)
             check_learnable(plan.method.arguments, config)
             plan.method.check(plan.method.target.check, task=plan.task)
@@ -163,7 +163,7 @@ def _evaluation_sampler(config: DictConfig, method: Recipe) -> BlockSampler:
 
 def _check_share(plan: Plan, config: DictConfig) -> None:
     prompts, processes = plan.settings.prompts_per_step, plan.hardware.processes
-    if prompts % processes and "checkpoint" not in config:
+    if prompts % processes and plan.trained_by is not None:
         key = typed_key(config, "prompts_per_step")
         raise UserError(f"{key}={prompts}: must be a multiple of the {processes} processes (trainer.devices)")
 

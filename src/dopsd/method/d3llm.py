@@ -18,6 +18,7 @@ from dopsd.distillation.curriculum import BlockLength, MaskRatio
 from dopsd.memory import needing
 from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
+from dopsd.method.shares import share_of
 from dopsd.method.solutions import solutions
 from dopsd.method.teacher_weights import EMAWeights, LiveWeights, TeacherWeights
 from dopsd.model import dropout_off
@@ -132,9 +133,8 @@ class D3LLM(OnPolicy):
         right = self._right(views[is_first])
         share = right / views.is_real[is_first].sum()
         of, width = Forwards.of_views(views), views.width
-        mine, is_mine = ranks.equal_share(len(views))
-        views, is_first = views[mine], is_first[mine]
-        views = replace(views, weight=views.weight * is_mine.to(self.device)[:, None])
+        views, mine = share_of(views)
+        is_first = is_first[mine]
         update = self.update(rows=len(views), width=width, of=of)
         for rows in update:
             with update:

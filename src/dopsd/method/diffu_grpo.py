@@ -88,8 +88,7 @@ class DiffuGRPO(OnPolicy):
             learnt = (has_signal[group.prompt] | self.surrogate.learns_without_advantage).nonzero()[:, 0]
             responses = group.answering(prompts, self.chat.special.end_ids)
             updates = list(self._updates(responses, learnt, advantage.flatten(), groups=len(batch)))
-            means = {key: sum(each[key] for each in updates) / len(updates) for key in updates[0]}
-            self.log_step({**means, "train/examples": float(has_signal.sum())})
+            self.log_updates(updates, examples=float(has_signal.sum()))
 
     def _updates(
         self, group: Responses, learnt: Int[Tensor, "N"], advantage: Float[Tensor, "B"], *, groups: int

@@ -100,8 +100,7 @@ class DOPSD(OnPolicy):
             learnt.append(self._learn(states[counted], view[counted], prompts, weights[counted]))
             trajectories.update(states.rollout.tolist())
         if learnt:
-            means = {key: sum(each[key] for each in learnt) / len(learnt) for key in learnt[0]}
-            self.log_step({**means, "train/examples": float(len(trajectories))})
+            self.log_updates(learnt, examples=float(len(trajectories)))
 
     def _parts(self, rollout: RolloutBatch, shown: Prompts) -> Iterator[tuple[States, TeacherView]]:
         """The supervised states and their teacher's input, cut in time into `updates_per_rollout` parts."""

@@ -1,6 +1,6 @@
 """What methods share that learn from what the student itself writes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -53,6 +53,11 @@ class OnPolicy(Method):
         self.budget.roll_out(rollout.cost)
         self._log_rollout(rollout)
         return rollout
+
+    def log_updates(self, updates: Sequence[Mapping[str, float]], examples: float) -> None:
+        """Log the mean of what the optimizer steps on a rollout say, and from how many examples they learnt."""
+        means = {key: sum(each[key] for each in updates) / len(updates) for key in updates[0]}
+        self.log_step({**means, "train/examples": examples})
 
     @contextmanager
     def _lent(self, writer: AttachedWeights | None) -> Iterator[Denoiser]:

@@ -1,7 +1,6 @@
 """OPDLM: an autoregressive model becomes a block-diffusion model by on-policy distillation (arXiv 2606.06712)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -10,7 +9,6 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
-from dopsd import ranks
 from dopsd.diffusion.confidence import forbid
 from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.trajectory import NEVER, is_end
@@ -20,6 +18,7 @@ from dopsd.distillation.curriculum import LengthLimit
 from dopsd.distillation.divergence import Objective, PositionLosses
 from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
+from dopsd.method.shares import share_of
 from dopsd.method.teacher_weights import FixedWeights
 from dopsd.method.two_stream import finished_stream, two_stream, two_stream_views
 from dopsd.model import dropout_off
@@ -65,8 +64,7 @@ class OPDLM(OnPolicy):
         parts = torch.arange(len(answers), device=self.device).tensor_split(self.updates_per_rollout)
         parts = [self._views(answers[rows]) for rows in parts]
         if learnt := [self._learn(views) for views in parts if len(views)]:
-            means = {key: sum(each[key] for each in learnt) / len(learnt) for key in learnt[0]}
-            self.log_step({**means, "train/examples": float(sum(map(len, parts)))})
+            self.log_updates(learnt, examples=float(sum(map(len, parts))))
         self.log_step({"opdlm/gen_length": float(length)})
 
     def _views(self, answers: Responses) -> Views:
@@ -96,9 +94,7 @@ class OPDLM(OnPolicy):
         """One optimizer step on these rows, of which each rank takes its share; returns what to log."""
         scored, of, width = views.is_real.sum(), Forwards.of_views(views), views.width
         self.budget.forward(Forwards.of_views(finished_stream(views)))
-        mine, is_mine = ranks.equal_share(len(views))
-        views = views[mine]
-        views = replace(views, weight=views.weight * is_mine.to(self.device)[:, None])
+        views, _ = share_of(views)
         update = self.update(rows=len(views), width=width, of=of)
         for rows in update:
             with update:

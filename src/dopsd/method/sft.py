@@ -2,14 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dopsd import ranks
 from dopsd.diffusion.denoiser import Denoiser
 from dopsd.diffusion.masking import exact_count_mask, random_ratio_mask
 from dopsd.diffusion.prompts import Prompts
@@ -19,6 +17,7 @@ from dopsd.distillation.block_states import block_keys
 from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.method.on_policy import OnPolicy
+from dopsd.method.shares import share_of
 from dopsd.method.two_stream import two_stream, two_stream_views
 from dopsd.model.visible import BlockCausal, Causal
 from dopsd.stream import Draw
@@ -59,9 +58,8 @@ class SFT(Method):
         if not len(views):
             return
         of, width = Forwards.of_views(views), views.width
-        mine, is_mine = ranks.equal_share(len(views))
-        views, is_answer = views[mine], is_answer[mine]
-        views = replace(views, weight=views.weight * is_mine.to(self.device)[:, None])
+        views, mine = share_of(views)
+        is_answer = is_answer[mine]
         update = self.update(rows=len(views), width=width, of=of)
         for rows in update:
             with update:

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, get_args, no_type_check
 from transformers import PreTrainedConfig
 
 from dopsd.model.family import FAMILIES, Family
+from dopsd.model.family.family import TRANSFORMERS_FIELDS
 from dopsd.model.visible import All, BlockCausal, Causal, Visible
 
 Reading = Literal["own", "next"]
@@ -21,16 +22,10 @@ class LLaDAConfig(PreTrainedConfig):
 
     model_type = "llada"
     attribute_map: ClassVar[dict[str, str]] = {
-        "hidden_size": "d_model",
-        "intermediate_size": "mlp_hidden_size",
-        "num_hidden_layers": "n_layers",
-        "num_attention_heads": "n_heads",
-        "num_key_value_heads": "n_kv_heads",
-        "max_position_embeddings": "max_sequence_length",
+        **TRANSFORMERS_FIELDS,
         "hidden_act": "activation_type",
         "attention_bias": "include_qkv_bias",
         "mlp_bias": "include_bias",
-        "tie_word_embeddings": "weight_tying",
     }
 
     d_model: int = 4096

@@ -60,12 +60,7 @@ def load_model(
     if init == "random":
         model = _random(config, DTYPES[dtype], attention, seed)
     else:
-        check_weights(directory, config)
-        quantizer = _quantizer(quantization, DTYPES[dtype])
-        if file := gguf.gguf_file(directory):
-            model = _from_gguf(file, config, DTYPES[dtype], attention, quantizer)
-        else:
-            model = _pretrained(directory, config, DTYPES[dtype], attention, quantizer)
+        model = _pretrained(directory, config, DTYPES[dtype], attention, quantization)
     add_mask_row(model)
     model.source = directory
     model.name_or_path = Path(path).name if Path(path).expanduser().is_absolute() else str(path)
@@ -82,7 +77,18 @@ def _random(config: LLaDAConfig, dtype: torch.dtype, attention: str, seed: int) 
         return MaskedDiffusionLM._from_config(config, dtype=dtype, attn_implementation=attention)
 
 
-def _pretrained(directory, config, dtype: torch.dtype, attention: str, quantizer) -> MaskedDiffusionLM:
+def _pretrained(
+    directory: Path, config: LLaDAConfig, dtype: torch.dtype, attention: str, quantization: str | None
+) -> MaskedDiffusionLM:
+    check_weights(directory, config)
+    quantizer = _quantizer(quantization, dtype)
+    read, place = _from_files, directory
+    if file := gguf.gguf_file(directory):
+        read, place = _from_gguf, file
+    return read(place, config, dtype, attention, quantizer)
+
+
+def _from_files(directory: Path, config, dtype: torch.dtype, attention: str, quantizer) -> MaskedDiffusionLM:
     try:
         with no_progress_bars():
             model, report = MaskedDiffusionLM.from_pretrained(  # pyright: ignore[reportGeneralTypeIssues]

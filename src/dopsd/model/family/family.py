@@ -5,6 +5,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+TRANSFORMERS_FIELDS: Mapping[str, str] = {
+    "hidden_size": "d_model",
+    "intermediate_size": "mlp_hidden_size",
+    "num_hidden_layers": "n_layers",
+    "num_attention_heads": "n_heads",
+    "num_key_value_heads": "n_kv_heads",
+    "max_position_embeddings": "max_sequence_length",
+    "tie_word_embeddings": "weight_tying",
+}
+"""What transformers' Llama and its relatives call the fields of the network."""
 _OURS_IN_LAYER = re.compile(r"model\.layers\.(?P<layer>\d+)\.(?P<part>[\w.]+)\.(?P<leaf>\w+)")
 
 

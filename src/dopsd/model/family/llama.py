@@ -1,6 +1,6 @@
 """Llama and SmolLM2: autoregressive; positions may be stretched as in Llama 3.1."""
 
-from dopsd.model.family.family import Family
+from dopsd.model.family.family import TRANSFORMERS_FIELDS, Family
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
@@ -9,16 +9,7 @@ CHATML = (
 
 LLAMA = Family(
     name="llama",
-    fields={
-        "hidden_size": "d_model",
-        "intermediate_size": "mlp_hidden_size",
-        "num_hidden_layers": "n_layers",
-        "num_attention_heads": "n_heads",
-        "num_key_value_heads": "n_kv_heads",
-        "max_position_embeddings": "max_sequence_length",
-        "tie_word_embeddings": "weight_tying",
-        "vocab_size": "vocab_size",
-    },
+    fields={**TRANSFORMERS_FIELDS, "vocab_size": "vocab_size"},
     fixed={
         "hidden_act": ("silu",),
         "attention_bias": (False,),
