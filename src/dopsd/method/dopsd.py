@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import States
 from dopsd.distillation.divergence import Objective, PositionLosses
 from dopsd.distillation.later_state import StateChoice
+from dopsd.distillation.parts import LEFT_OUT, before_the_end, equal_chunks, shares_of_time
 from dopsd.distillation.state_sample import times_counted
 from dopsd.distillation.supervision import Supervision
 from dopsd.distillation.targets import Targets
@@ -33,8 +34,10 @@ class Learning:
     """Which visited states become optimizer steps, and what their losses are averaged over (eq. 11, 12).
 
     `states_per_trajectory` takes a sample of each trajectory's states in place of all: the same loss on average, and
-    fewer forwards. `states` chooses one state, which then is its trajectory's whole loss. Raises ValueError where the
-    states cannot be divided into the updates.
+    fewer forwards. `states` chooses one state, which then is its trajectory's whole loss. `states_until` end of text
+    leaves out what the sampler did behind it, `cut` says how several updates divide a trajectory's states (equal chunks
+    leave out its last states, and a trajectory that is too short). Raises ValueError where the states cannot be divided
+    into the updates.
     """
 
     learn_from: Literal["accepted", "all"] = "accepted"
@@ -44,21 +47,25 @@ class Learning:
     updates_per_rollout: Annotated[int, Field(ge=1)] = 1
     states_per_trajectory: Annotated[int, Field(ge=1)] | None = None
     train_last_block: bool = True
+    states_until: Literal["canvas", "end_of_text"] = "canvas"
+    cut: Literal["shares_of_time", "equal_chunks"] = "shares_of_time"
     states: StateChoice | None = None
 
     def __post_init__(self) -> None:
-        if self.states is not None and (self.updates_per_rollout, self.states_per_trajectory) != (1, None):
-            name, value, allowed = (
-                ("updates_per_rollout", self.updates_per_rollout, 1)
-                if self.updates_per_rollout != 1
-                else ("states_per_trajectory", self.states_per_trajectory, "null")
-            )
-            raise ValueError(f"{name}={value}: must be {allowed} with states=one, one state of each rollout")
+        for name, allowed in (_OF_ONE_STATE if self.states is not None else {}).items():
+            if (value := getattr(self, name)) != allowed:
+                known = "null" if allowed is None else allowed
+                raise ValueError(
+                    f"{name}={value}: must be {known} with states=one, one state of each rollout"
+                )
         if self.states_per_trajectory is not None and self.states_per_trajectory % self.updates_per_rollout:
             raise ValueError(
                 f"states_per_trajectory={self.states_per_trajectory}: must be a multiple of "
                 f"updates_per_rollout={self.updates_per_rollout}"
             )
+
+
+_OF_ONE_STATE = {"updates_per_rollout": 1, "states_per_trajectory": None, "cut": "shares_of_time"}
 
 
 class DOPSD(OnPolicy):
@@ -105,30 +112,42 @@ class DOPSD(OnPolicy):
     def _parts(self, rollout: RolloutBatch, shown: Prompts) -> Iterator[tuple[States, TeacherView]]:
         """The supervised states and their teacher's input, cut in time into `updates_per_rollout` parts."""
         visited = self._visited(rollout)
-        wanted = torch.ones_like(visited.step, dtype=torch.bool)
-        if self.learning.learn_from == "accepted":
-            wanted &= rollout.accepted[visited.rollout]
-        if not self.learning.train_last_block:
-            wanted &= visited.later.any(-1)
-        parts = self.learning.updates_per_rollout
-        part = visited.step * parts // rollout.trajectory.steps[visited.rollout]
-        for number in range(parts):
-            states = visited[wanted & (part == number)]
-            view = self.teacher.view(states, shown[states.rollout], rollout.keys[states.rollout])
+        part = self._part_of(visited, rollout)
+        for number in range(self.learning.updates_per_rollout):
+            states = visited[part == number]
+            keys, eos_id = rollout.keys[states.rollout], self.chat.special.eos_id
+            view = self.teacher.view(states, shown[states.rollout], keys, eos_id=eos_id)
             is_supervised = self.supervision.count(states, view.revealed) > 0
             if is_supervised.any():
                 yield states[is_supervised], view[is_supervised]
 
+    def _part_of(self, visited: States, rollout: RolloutBatch) -> Int[Tensor, "S"]:
+        """The update that each state is learnt from in; logs how many trajectories were too short to be cut."""
+        learning, parts = self.learning, self.learning.updates_per_rollout
+        if learning.cut == "equal_chunks":
+            part = equal_chunks(visited.rollout, parts)
+            long_enough = visited.rollout[part != LEFT_OUT].unique()
+            self.log_step({"train/too_short": float(len(rollout) - len(long_enough))})
+        else:
+            part = shares_of_time(visited, rollout.trajectory.steps[visited.rollout], parts)
+        if learning.learn_from == "accepted":
+            part = part.where(rollout.accepted[visited.rollout], LEFT_OUT)
+        return part
+
     def _visited(self, rollout: RolloutBatch) -> States:
-        """All states, or the one of each rollout that is chosen, with their open positions."""
+        """The states that may be learnt from, or the one of each rollout that is chosen, with their open positions."""
         visited = rollout.trajectory.visited_states(self.chat.special.mask_id)
         answer = counted(rollout.trajectory, self.chat.special.end_ids)
         if self.supervision.of_the_answer:
             visited = replace(visited, open=visited.is_masked & answer[visited.rollout])
-        if self.learning.states is None:
-            return visited
-        rows, keys = answer[visited.rollout], rollout.keys[visited.rollout]
-        return visited[self.learning.states.rows(visited, rows, keys)]
+        if self.learning.states is not None:
+            rows, keys = answer[visited.rollout], rollout.keys[visited.rollout]
+            visited = visited[self.learning.states.rows(visited, rows, keys)]
+        if not self.learning.train_last_block:
+            visited = visited[visited.later.any(-1)]
+        if self.learning.states_until == "end_of_text":
+            visited = visited[before_the_end(visited, self.chat.special.eos_id)]
+        return visited
 
     def _weights(self, states: States, rollout: RolloutBatch) -> Float[Tensor, "S"]:
         """What each state counts: mean over the states of a trajectory (eq. 11), then over trajectories (eq. 12).
