@@ -31,14 +31,14 @@ from dopsd.task import Verdict
 
 PRESETS = ("paper", "code", "ours")
 SMALL = ("gen_length=24", "block_length=4", "denoising_steps=12", "model.init=random")
+COUNTABLE = ("parity.vocab_top_k=5", "parity.loss_dtype=float32")  # a vocabulary of 16, and digits to compare
 ENDS = {0: {}, 1: {18: EOS}, 2: {13: EOT, 14: EOS}, 3: {2: EOS}, 4: {10: EOT}, 5: {11: EOS, 15: EOS}}
 
 
 @cache
 def composed(preset: str) -> DictConfig:
     with initialize_config_dir(CONF, version_base="1.3"):
-        top_k = ["parity.vocab_top_k=5"] if preset == "code" else []  # of a vocabulary of 16
-        return compose("train", [f"parity={preset}", *SMALL, *top_k])
+        return compose("train", [f"parity={preset}", *SMALL, *(COUNTABLE if preset == "code" else ())])
 
 
 def trajectories() -> Trajectory:

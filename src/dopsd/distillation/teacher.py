@@ -35,6 +35,8 @@ class Teacher(ABC):
 
     reads_solution: bool = False
     """Whether `message` needs reference solutions."""
+    max_prompt_length: int | None = None
+    """How many of the last tokens of its prompts it is given; None: as many as the student."""
 
     def message(self, example: Example) -> str:
         """What the teacher's prompt says: the student's, or more."""
@@ -91,15 +93,25 @@ class SuffixTeacher(Teacher):
 
 @setting
 class ARPrefixTeacher(Teacher):
-    """The student's own canvas behind a prompt that ends with the reference solution (baseline, Table 4)."""
+    """The student's own canvas behind a prompt that ends with the reference solution (baseline, Table 4).
+
+    `wording` is what is said there, with {solution} in it. Raises ValueError where it is not.
+    """
+
+    wording: str = "Here is a correct solution:\n{solution}"
+    max_prompt_length: Annotated[int, Field(ge=1)] | None = None
 
     reads_solution = True
+
+    def __post_init__(self) -> None:
+        if "{solution}" not in self.wording:
+            raise ValueError(f"wording={self.wording!r}: must contain {{solution}}")
 
     def message(self, example: Example) -> str:
         """The reference solution behind the prompt; raises ValueError where there is none."""
         if example.solution is None:
             raise ValueError(f"example {example.id} has no reference solution, which teacher=ar_prefix needs")
-        return f"{example.prompt}\n\nHere is a correct solution:\n{example.solution}"
+        return f"{example.prompt}\n\n{self.wording.replace('{solution}', example.solution)}"
 
     def view(self, states: States, prompts: Prompts, keys: Int[Tensor, "S"], *, eos_id: int) -> TeacherView:
         """The canvas stays y_t; nothing of the student's future is shown."""
