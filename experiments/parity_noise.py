@@ -1,7 +1,7 @@
-"""What the released code's truncated Gumbel noise draws: `python experiments/parity_noise.py` (a few minutes on one core).
+"""What the released code's truncated Gumbel noise draws: `python experiments/parity_noise.py`.
 
-Writes experiments/parity/noise.json and prints it: a flat tail of LLaDA's vocabulary, the
-distributions of the embedded model's own choices on Countdown, and the answers that are accepted there.
+Takes a few minutes on one core, writes experiments/parity/noise.json and prints it: a flat tail of LLaDA's vocabulary,
+the distributions of the embedded model's own choices on Countdown, and the answers that are accepted there.
 """
 
 import json
