@@ -44,6 +44,7 @@ class DevEvaluation(L.Callback):
         self._evaluate, self._every, self._directory = evaluate_dev, every, best_directory
         self._patience = patience
         self.history: list[DevAccuracy] = []
+        self.shares: Mapping[str, float] = {}  # of the last evaluation: the reported metric by example
 
     @property
     def best(self) -> DevAccuracy:
@@ -82,6 +83,7 @@ class DevEvaluation(L.Callback):
             log_samples(logger, evaluation.samples[:_LOGGED], step)
         checked = DevAccuracy(training_step=step, metrics=evaluation.scores.metrics)
         self.history.append(checked)
+        self.shares = evaluation.scores.shares[evaluation.scores.metric]
         if step:
             module.log_dict(_logged(checked), batch_size=1)
         else:  # before the first step, Lightning has no row yet

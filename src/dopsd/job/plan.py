@@ -65,6 +65,7 @@ class Plan:
     trained_by: str | None  # the method's arm; None in an evaluation
     trainer: Recipe
     logger: Recipe | None
+    guard: Recipe | None
     hardware: Hardware
 
     @classmethod
@@ -83,10 +84,12 @@ class Plan:
             trained_by=None if "checkpoint" in config else _typed_method(config, method),
             trainer=trainer,
             logger=prepare(config, "logger"),
+            guard=prepare(config, "callbacks"),
             hardware=Hardware.of(trainer, config) if is_here else Hardware.elsewhere(),
         )
         _check_share(plan, config)
         _check_sharding(plan)
+        _check_guard(plan)
         _check_quantization(plan)
         if is_here:
             plan.model.check(check_options, device=plan.device)
@@ -191,6 +194,14 @@ def _check_sharding(plan: Plan) -> None:
     if quantization is not None:
         raise UserError(
             f"model.quantization={quantization}: must be null with trainer=fsdp, which divides plain weights"
+        )
+
+
+def _check_guard(plan: Plan) -> None:
+    rolls_back = plan.guard is not None and plan.guard.arguments["action"] == "roll_back"
+    if rolls_back and isinstance(plan.method.arguments.get("teacher_weights"), EMAWeights):
+        raise UserError(
+            "callbacks.action=roll_back: teacher_weights=ema keeps what the collapse left, use fixed or live"
         )
 
 

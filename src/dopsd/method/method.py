@@ -51,6 +51,7 @@ class Method(L.LightningModule, ABC):
         self.clock, self.budget = Clock(), Budget(Flop.of(network))
         self.on_progress: Callable[[str, int, int], None] = lambda part, done, total: None
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
+        self.lr_scale = 1.0  # lower where a training was taken back
 
     @staticmethod
     def check(*, task: Task) -> None:
@@ -83,7 +84,8 @@ class Method(L.LightningModule, ABC):
         torch.manual_seed(generator_seed(Purpose.DROPOUT, self.seed, batch_idx, ranks.this()))
         optimizer = cast(Optimizer, self.optimizers(use_pl_optimizer=False))
         for group in optimizer.param_groups:
-            group["lr"] = optimizer.defaults["lr"] * self._schedule.factor(batch_idx, self.max_steps)
+            factor = self._schedule.factor(batch_idx, self.max_steps)
+            group["lr"] = optimizer.defaults["lr"] * factor * self.lr_scale
 
     def update(self, *, rows: int, width: int, of: Forwards) -> Update:
         """An optimizer step on so many rows, each at most `width` tokens wide: this rank's share `of` those of all."""
