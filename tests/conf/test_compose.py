@@ -31,7 +31,20 @@ BUILT = {
     "pairs": {"rollouts", "solution_vs_refused"},
 }  # others need hardware or data
 ENTRY = {"probe": "probe"}  # of the groups that training does not have
-GIVEN_LATER = {"network", "chat", "task", "model", "device", "save_dir", "run_name", "group", "tags"}
+GIVEN_LATER = {
+    "held_out",
+    "restore_best",
+    "say",
+    "network",
+    "chat",
+    "task",
+    "model",
+    "device",
+    "save_dir",
+    "run_name",
+    "group",
+    "tags",
+}
 
 
 def composed(*overrides: str, entry: str = "train") -> DictConfig:
