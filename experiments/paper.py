@@ -1,14 +1,17 @@
 """The paper's tables and figures on the embedded model: `python experiments/paper.py table5 figure3 ...` (or `paper`).
 
-An ablation is the sweep of an experiment (conf/experiment/table*.yaml): a run that several of them share is made once,
-one that was stopped goes on, and what fails is named at the end while the others go on. Table, figure and results.json
-of each go to experiments/paper/NAME.
+Most are the sweep of an experiment (conf/experiment): a run that several of them share is made once, one that was
+stopped goes on, and what fails is named at the end while the others go on. Table, figure and results.json of each go
+to experiments/paper/NAME.
 """
 
 import argparse
+import csv
 import itertools
 import json
 import os
+import re
+import statistics
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -42,15 +45,13 @@ ELSEWHERE = {  # what has a script and a folder of its own
 NOT_OF_THE_RUN = {"name", "paths"}
 
 
-def ablations() -> dict[str, str]:
-    """`table5` -> `table5_divergence`."""
-    names = sorted((file.stem for file in (Path(CONF) / "experiment").glob("table*.yaml")), key=number)
-    return {name.partition("_")[0]: name for name in names}
-
-
-def number(name: str) -> int:
-    """Of the table."""
-    return int(name.partition("_")[0].removeprefix("table"))
+def sweeps() -> dict[str, str]:
+    """`table5` -> `table5_divergence`; tables before figures."""
+    found = (
+        re.fullmatch(r"((table|figure)(\d+))_.*", file.stem) for file in (Path(CONF) / "experiment").iterdir()
+    )
+    ordered = sorted(filter(None, found), key=lambda name: (name[2] != "table", int(name[3])))
+    return {name[1]: name[0] for name in ordered}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +89,10 @@ class Study:
     def leave(self) -> None:
         """Its table, figure and numbers; a setting without all its seeds is named there and has none."""
         table = self.runs / self.name
+        table.mkdir(parents=True, exist_ok=True)
         leave_sweep_table(table, [(f"../{self.directory(job).name}", job) for job in self.jobs])
         settings = json.loads((table / "sweep.json").read_text())["settings"]
-        published = yaml.safe_load(PUBLISHED.read_text())[self.name]
+        published = yaml.safe_load(PUBLISHED.read_text()).get(self.name, {})
         where = HERE / "paper" / self.name
         where.mkdir(exist_ok=True)
         rows = [result(setting, published) for setting in settings]
@@ -98,7 +100,16 @@ class Study:
             json.dumps({"command": self.command, "revision": revision(), "settings": rows}, indent=1) + "\n"
         )
         (where / "table.md").write_text(self._table(rows))
-        draw(self.title, [row for row in rows if row["best"]], where / "figure.png")
+        done = [row for row in rows if row["best"]]
+        if done and self.name.startswith("table"):
+            draw(self.title, done, where / "figure.png")
+        elif done:
+            runs = {row["setting"]: self._runs_of(row["setting"]) for row in done}
+            draw_curves(self.title, runs, where / "figure.png")
+
+    def _runs_of(self, setting: str) -> list[Path]:
+        """One a seed."""
+        return [self.directory(job) for job in self.jobs if set(setting.split()) <= set(job)]
 
     @property
     def command(self) -> str:
@@ -137,8 +148,6 @@ def shown(figures: Mapping[str, Any] | None) -> str:
 
 def draw(title: str, rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     """A bar a setting for both checkpoints, with intervals, above the line of the model before training."""
-    if not rows:
-        return
     figure = Figure(figsize=(1.8 + 1.5 * len(rows), 3.6), layout="constrained")
     axes = figure.subplots()
     for beside, weights, label in ((-0.2, "best", "best on dev"), (0.2, "final", "last")):
@@ -158,9 +167,43 @@ def draw(title: str, rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     figure.savefig(file, dpi=130, format="png")
 
 
+CURVES = {  # metrics.csv: what is read beside it
+    "eval/accuracy": "dev accuracy",
+    "rollout/length": "tokens of an answer",
+    "distill/entropy": "entropy, nats",
+    "distill/clipped_fraction": "clipped share",
+}
+
+
+def draw_curves(title: str, settings: Mapping[str, Sequence[Path]], file: Path) -> None:
+    """What was logged over training steps: a thin line a seed, their mean thick."""
+    figure = Figure(figsize=(4 * len(CURVES), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(CURVES))
+    for axes, (column, label) in zip(panels, CURVES.items(), strict=True):
+        for number, (setting, runs) in enumerate(settings.items()):
+            seeds = [logged(run, column) for run in runs]
+            for seed in seeds:
+                axes.plot(seed.keys(), seed.values(), color=f"C{number}", alpha=0.3, linewidth=0.8)
+            steps = [step for step in seeds[0] if all(step in seed for seed in seeds)]
+            means = [statistics.mean(seed[step] for seed in seeds) for step in steps]
+            axes.plot(steps, means, color=f"C{number}", linewidth=2, label=setting)
+        axes.set_xlabel("training step")
+        axes.set_ylabel(label)
+    panels[0].legend(fontsize=8, frameon=False)
+    entitle(panels[0], title)
+    plain(*panels)
+    figure.savefig(file, dpi=130, format="png")
+
+
+def logged(run: Path, column: str) -> dict[int, float]:
+    """A column of metrics.csv by training step, where it has a value."""
+    with (run / "metrics.csv").open() as lines:
+        return {int(float(row["step"])): float(row[column]) for row in csv.DictReader(lines) if row[column]}
+
+
 def revision() -> str:
     """Of the code, as git names it."""
-    asked = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
 
 
@@ -186,7 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    known = [*ELSEWHERE, *ablations()]
+    known = [*ELSEWHERE, *sweeps()]
     parser.add_argument("asked", nargs="+", choices=[*known, "paper"], metavar="NAME", help=", ".join(known))
     parser.add_argument("--runs", type=Path, default=Path("runs/paper"))
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
@@ -194,9 +237,7 @@ def main() -> None:
     asked = known if "paper" in given.asked else given.asked
     for command in dict.fromkeys(ELSEWHERE[name] for name in asked if name in ELSEWHERE):
         subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=True)
-    studies = [
-        Study(name=ablations()[name], runs=given.runs.absolute()) for name in asked if name in ablations()
-    ]
+    studies = [Study(name=sweeps()[name], runs=given.runs.absolute()) for name in asked if name in sweeps()]
     jobs = {
         study.directory(job): (f"experiment={study.name}", *job) for study in studies for job in study.jobs
     }
