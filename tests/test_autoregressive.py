@@ -27,7 +27,8 @@ def autoregressive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_its_student_is_a_model_like_any_other(
     autoregressive: str, lora: str, method: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opdlm = run(capsys, "train", *QUICK, autoregressive, "method=opdlm", f"lora={lora}", at("opdlm"))
+    typed = ("method=opdlm", "sft_share=0.5", f"lora={lora}")
+    opdlm = run(capsys, "train", *QUICK, autoregressive, *typed, at("opdlm"))
     assert opdlm.code == 0, opdlm.err
     student = Path("runs/opdlm/here")
     if lora == "none":
@@ -52,6 +53,14 @@ def test_its_student_is_a_model_like_any_other(
     [
         (["method=opdlm", "vocab_top_k=0"], "vocab_top_k=0: must be an integer of at least 1 or null"),
         (["method=opdlm", "block_length=3"], "gen_length=8: must be a multiple of block_length=3"),
+        (
+            ["method=opdlm", "sft_share=0.3"],
+            "sft_share=0.3: must be a multiple of 1/2 (prompts_per_step=2)",
+        ),
+        (
+            ["method=sft", "source=teacher", "visible=block_causal", "reading=own", "threshold=0.9"],
+            "threshold=0.9: must be null with source=teacher, one token after another",
+        ),
         (["method=opdlm", "visible=all"], "visible=all: method=opdlm trains visible=block_causal ("),
         (["method=dopsd"], "visible=causal: method=dopsd trains visible=all or block_causal ("),
         (["method=sft"], "block_length=4: must be 1, as the network has visible=causal"),

@@ -214,7 +214,9 @@ def enumerated(
     """The loss of one response under each mask; those of one_over_t with a given t."""
     for hidden in product((False, True), repeat=length):
         mask = torch.tensor([hidden])
-        monkeypatch.setattr(module, "exact_count_mask", lambda keys, among, mask=mask: mask)
+        monkeypatch.setattr(
+            module, "exact_count", lambda keys, among, mask=mask: (mask, 1 / mask.sum(1).double())
+        )
         monkeypatch.setattr(
             module,
             "random_ratio_mask",

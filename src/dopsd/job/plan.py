@@ -166,6 +166,12 @@ def _check_share(plan: Plan, config: DictConfig) -> None:
     if prompts % processes and plan.trained_by is not None:
         key = typed_key(config, "prompts_per_step")
         raise UserError(f"{key}={prompts}: must be a multiple of the {processes} processes (trainer.devices)")
+    share = plan.method.arguments.get("sft_share", 0.0)
+    if round(share * prompts, 6) % processes:
+        each = f" on {processes} processes" if processes > 1 else ""
+        raise UserError(
+            f"sft_share={share:g}: must be a multiple of {processes}/{prompts} (prompts_per_step={prompts}{each})"
+        )
 
 
 def _check_budget(plan: Plan) -> None:

@@ -9,18 +9,21 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dopsd.diffusion.denoiser import Denoiser
-from dopsd.diffusion.masking import exact_count_mask, random_ratio_mask
+from dopsd.diffusion.masking import exact_count, random_ratio_mask
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
-from dopsd.distillation.block_states import block_keys
+from dopsd.distillation.block_states import masked_in_blocks
 from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.shares import share_of
+from dopsd.method.teacher_weights import FixedWeights
 from dopsd.method.two_stream import two_stream, two_stream_views
 from dopsd.model.visible import BlockCausal, Causal
+from dopsd.rollout import Rollout
 from dopsd.stream import Draw
+from dopsd.task import Task
 
 
 class SFT(Method):
@@ -102,11 +105,7 @@ class SFT(Method):
             case Causal():
                 return among, 1 / among.sum(1).double()
             case BlockCausal(block_length=length):
-                blocks = among.unflatten(1, (-1, length))
-                each = block_keys(keys, blocks.shape[1]).flatten()
-                masked, weight = self._masked(each, blocks.flatten(0, 1))
-                weight = weight.view(blocks.shape[:2]) * blocks.sum(2) / among.sum(1, keepdim=True)
-                return masked.view_as(among), weight.repeat_interleave(length, 1)
+                return masked_in_blocks(self._masked, keys, among, block_length=length)
             case _:
                 return self._masked(keys, among)
 
@@ -115,8 +114,7 @@ class SFT(Method):
     ) -> tuple[Bool[Tensor, "B L"], Float[Tensor, "B"]]:
         """Which positions of each row are masked, and what each of them weighs."""
         if self.form == "exact_count":
-            masked = exact_count_mask(keys, among)
-            return masked, 1 / masked.sum(1).double()
+            return exact_count(keys, among)
         masked, t = random_ratio_mask(keys, among)
         return masked, 1 / (among.sum(1) * t)
 
@@ -144,6 +142,28 @@ class RolloutSFT(SFT, OnPolicy):
         """The accepted ones of the answers that the rollout keeps."""
         rollout = self.roll_out(batch, prompts)
         return rollout.answering(prompts, self.chat.special.end_ids)[rollout.accepted]
+
+
+class TeacherSFT(SFT, OnPolicy):
+    """SFT on answers of the autoregressive model that the student is made of, which writes token after token."""
+
+    def __init__(self, *, learn_from: Literal["accepted", "all"], **shared: Any):
+        super().__init__(**shared)
+        self.learn_from, self._teacher = learn_from, FixedWeights().attach(self.network)
+
+    @staticmethod
+    def check(*, task: Task, rollout: Rollout) -> None:
+        """The teacher has no threshold."""
+        if rollout.sampler.threshold is not None:
+            raise ValueError(
+                f"threshold={rollout.sampler.threshold}: must be null with source=teacher, one token after another"
+            )
+
+    def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
+        """All that the teacher wrote, or what was accepted of it."""
+        rollout = self.roll_out(batch, prompts, writer=self._teacher, autoregressive=True)
+        is_learnt = rollout.accepted | (self.learn_from == "all")
+        return rollout.answering(prompts, self.chat.special.end_ids)[is_learnt]
 
 
 def _of_a_token(answer: float, tail: float, of_answer: float, of_tail: float) -> dict[str, float]:

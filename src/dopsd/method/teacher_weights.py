@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dopsd.diffusion.denoiser import Denoiser
 from dopsd.model import LLaDAConfig, initial_network, load_model
+from dopsd.model.visible import Causal
 from dopsd.setting import setting
 
 Shadow = dict[str, Tensor]
@@ -106,6 +107,11 @@ class CheckpointWeights(TeacherWeights):
                 raise ValueError(
                     f"teacher_weights.path={self.path}: {name}={theirs}, must be {ours} as the student's"
                 )
+
+
+def next_tokens(network: Denoiser) -> Denoiser:
+    """The network as an autoregressive one: causal, and the output at a column tells the token behind it."""
+    return partial(network, visible=Causal(), reading="next")
 
 
 class _SharedWeights(AttachedWeights):
