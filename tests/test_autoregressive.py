@@ -41,6 +41,8 @@ def test_its_student_is_a_model_like_any_other(
     again = run(capsys, "train", *QUICK, f"init={student}", "method=opdlm")
     assert again.code == 2
     assert "needs autoregressive weights" in again.err
+    if lora == "none":
+        learns_again(capsys, student)
     other_blocks = run(capsys, "train", *QUICK, f"init={student}", "block_length=8")
     assert (other_blocks.code, other_blocks.err.strip()) == (
         2,
@@ -48,9 +50,29 @@ def test_its_student_is_a_model_like_any_other(
     )
 
 
+def learns_again(capsys: pytest.CaptureFixture[str], student: Path) -> None:
+    """A student that is block-causal already learns from another model, not from what it was."""
+    typed = (*QUICK, f"init={student}", "method=opdlm", "visible=null")
+    own = run(capsys, "train", *typed)
+    assert (own.code, own.err) == (
+        2,
+        "dopsd: teacher_weights=fixed: needs autoregressive weights (visible=causal), the student's have "
+        "visible=block_causal; teacher_weights=checkpoint takes another model's\n",
+    )
+    others = run(
+        capsys, "train", *typed, "teacher_weights=checkpoint", "teacher_weights.path=ar", at("other_teacher")
+    )
+    assert others.code == 0, others.err
+
+
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
+        (["method=opdlm", "teacher_weights=live"], "teacher_weights=live: must be fixed or checkpoint"),
+        (
+            ["method=opdlm", "teacher_weights=checkpoint", "teacher_weights.path=tiny"],
+            "teacher_weights.path=tiny: visible=all, must be causal, as an autoregressive model is",
+        ),
         (["method=opdlm", "vocab_top_k=0"], "vocab_top_k=0: must be an integer of at least 1 or null"),
         (["method=opdlm", "block_length=3"], "gen_length=8: must be a multiple of block_length=3"),
         (

@@ -24,6 +24,7 @@ from dopsd.distillation.clip import NoClip
 from dopsd.distillation.curriculum import LengthLimit
 from dopsd.distillation.divergence import ForwardKL, Objective, ReverseKL
 from dopsd.method.opdlm import OPDLM
+from dopsd.method.teacher_weights import FixedWeights
 from dopsd.model import load_model, load_tokenizer
 from dopsd.model.visible import BlockCausal, Causal
 from dopsd.rollout import Rollout
@@ -70,6 +71,7 @@ def opdlm(
         "length": LengthLimit(first=0.1, growing_steps=0),
         "updates_per_rollout": 1,
         "sft_share": 0.0,
+        "teacher_weights": FixedWeights(),
     }
     method = OPDLM(**shared(network=network, task=NONE, **(defaults | options)))
     random = torch.Generator().manual_seed(9)
@@ -285,6 +287,7 @@ def expected_gradient(network: Tables) -> Tensor:
         length=LengthLimit(first=1, growing_steps=0),
         updates_per_rollout=1,
         sft_share=0.0,
+        teacher_weights=FixedWeights(),
     )
     p = network.table.detach().softmax(-1)
     rows, chances = [], []

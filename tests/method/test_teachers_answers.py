@@ -13,6 +13,7 @@ from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.distillation.curriculum import LengthLimit
 from dopsd.method.opdlm import OPDLM
 from dopsd.method.sft import TeacherSFT
+from dopsd.method.teacher_weights import FixedWeights
 from dopsd.model import load_model, load_tokenizer
 from dopsd.model.visible import Causal
 from dopsd.rollout import Rollout
@@ -43,6 +44,7 @@ def opdlm(path: str, sft_share: float, updates: int = 1) -> OPDLM:
     network = student(path)
     own = {"rollout": GREEDY, "masks": "trajectory", "end_token": "excluded", "objective": OBJECTIVE()}
     own |= {"length": LengthLimit(first=1, growing_steps=0), "updates_per_rollout": updates}
+    own["teacher_weights"] = FixedWeights()
     method = OPDLM(
         **shared(network=network, chat=chat_of(network, path), task=NONE), **own, sft_share=sft_share
     )
@@ -124,6 +126,7 @@ def test_sft_learns_what_the_teacher_wrote(learn_from: str, path: str) -> None:
         form="exact_count",
         tail="ignored",
         learn_from=learn_from,
+        teacher_weights=FixedWeights(),
     )
     method.log_step = lambda values: None  # type: ignore[method-assign]
     draws = [Draw(example=example(i), number=i) for i in range(3)]

@@ -9,11 +9,12 @@ from omegaconf import DictConfig
 
 from dopsd.config.errors import UserError
 from dopsd.job.structure import check_own_blocks
-from dopsd.method.teacher_weights import CheckpointWeights
+from dopsd.method.teacher_weights import CheckpointWeights, FixedWeights
 from dopsd.model.adapter import AdapterFiles
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, linear_shapes, read_config
 from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.structure import configured
+from dopsd.model.vocabulary import check_same_words
 
 if TYPE_CHECKING:
     from dopsd.job.plan import Plan
@@ -36,21 +37,41 @@ def check_checkpoint(plan: "Plan", config: DictConfig) -> None:
     if adapter is not None:
         with saying(f"adapter={adapter}"):
             AdapterFiles.read(adapter).check(linear_shapes(network))
-    teacher = plan.method.arguments.get("teacher_weights")
-    if isinstance(teacher, CheckpointWeights):
-        _check_teacher(teacher, network)
+    autoregressive = plan.method.target.has_autoregressive_teacher
+    match plan.method.arguments.get("teacher_weights"):
+        case CheckpointWeights() as teacher:
+            _check_teacher(teacher, network, directory, autoregressive=autoregressive)
+        case FixedWeights() if autoregressive and model.arguments.get("init") != "random":
+            _check_own(read_config(directory))
 
 
-def _check_teacher(teacher: CheckpointWeights, student: LLaDAConfig) -> None:
-    """Raises UserError where it is no model, or one with other tokens."""
+def _check_teacher(
+    teacher: CheckpointWeights, student: LLaDAConfig, directory: Path, *, autoregressive: bool
+) -> None:
+    """Raises UserError where it is no model, or one with other tokens, or one that the method cannot read."""
     try:
         path = teacher.named
-        if not _looks_like_a_hub_id(path):
-            with saying(f"teacher_weights.path={path}"):
-                other = read_config(find_directory(path))
-            teacher.check(student, other)
+        if _looks_like_a_hub_id(path):
+            return
+        with saying(f"teacher_weights.path={path}"):
+            there = find_directory(path)
+            other = read_config(there)
+        teacher.check(student, other)
+        teacher.check_structure(other, autoregressive=autoregressive)
+        with saying(f"teacher_weights.path={path}"):
+            check_weights(there, other)
+            check_same_words(there, directory)
     except ValueError as error:
         raise UserError(str(error)) from error
+
+
+def _check_own(student: LLaDAConfig) -> None:
+    """Raises UserError where the weights before training are not those of an autoregressive model."""
+    if student.visible != "causal":
+        raise UserError(
+            f"teacher_weights=fixed: needs autoregressive weights (visible=causal), the student's have "
+            f"visible={student.visible}; teacher_weights=checkpoint takes another model's"
+        )
 
 
 def _looks_like_a_hub_id(path: str) -> bool:

@@ -29,6 +29,8 @@ class Method(L.LightningModule, ABC):
 
     structures: ClassVar[tuple[str, ...]] = ("all", "block_causal")
     """Whose networks it trains, by who sees whom in them."""
+    has_autoregressive_teacher: ClassVar[bool] = False
+    """Whether its teacher's weights are read as those of an autoregressive model."""
 
     def __init__(
         self,

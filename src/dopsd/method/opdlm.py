@@ -20,19 +20,20 @@ from dopsd.distillation.divergence import Objective, PositionLosses
 from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.shares import share_of
-from dopsd.method.teacher_weights import FixedWeights, next_tokens
+from dopsd.method.teacher_weights import TeacherWeights, autoregressive, check_constant, next_tokens
 from dopsd.method.two_stream import finished_stream, two_stream, two_stream_views
 from dopsd.model import dropout_off
 from dopsd.rollout import RolloutBatch
 from dopsd.stream import Draw
+from dopsd.task import Task
 
 
 class OPDLM(OnPolicy):
-    """The student writes blocks; the autoregressive model that it was says what each masked token should have been.
+    """The student writes blocks; an autoregressive model says what each masked token should have been.
 
     z = in each block of y what the student saw as [MASK] at one of its steps there (or random masks);
     q_i = the student's softmax at i, which sees x, y before i's block and z in it;
-    p_i = the softmax of the weights before training for the token that follows x, y_1 .. y_(i-1);
+    p_i = the softmax of the weights before training, or another model's, for the token that follows x, y_1 .. y_(i-1);
     [MASK], which nobody writes, has no part in either;
     L(y) = the mean of KL(p_i || q_i) over the masked positions before the first end token, 0 where there is none;
     the mean of L over all answers, right or wrong.
@@ -41,6 +42,7 @@ class OPDLM(OnPolicy):
     """
 
     structures = ("block_causal",)
+    has_autoregressive_teacher = True
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class OPDLM(OnPolicy):
         masks: Literal["trajectory", "random"],
         end_token: Literal["excluded", "included"],
         objective: Objective,
+        teacher_weights: TeacherWeights,
         length: LengthLimit,
         updates_per_rollout: Annotated[int, Field(ge=1)],
         sft_share: Annotated[float, Field(ge=0, le=1)],
@@ -56,7 +59,12 @@ class OPDLM(OnPolicy):
         super().__init__(**shared)
         self.masks, self.end_token, self.objective = masks, end_token, objective
         self.length, self.updates_per_rollout, self.sft_share = length, updates_per_rollout, sft_share
-        self._teacher = FixedWeights().attach(self.network)
+        self._teacher = autoregressive(teacher_weights, self.network)
+
+    @staticmethod
+    def check(*, task: Task, teacher_weights: TeacherWeights) -> None:
+        """The teacher does not move."""
+        check_constant(teacher_weights)
 
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """One rollout of the batch's prompts, whose answers are dealt to the optimizer steps."""

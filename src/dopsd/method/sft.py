@@ -18,7 +18,7 @@ from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.shares import share_of
-from dopsd.method.teacher_weights import FixedWeights
+from dopsd.method.teacher_weights import TeacherWeights, autoregressive, check_constant
 from dopsd.method.two_stream import two_stream, two_stream_views
 from dopsd.model.visible import BlockCausal, Causal
 from dopsd.rollout import Rollout
@@ -145,15 +145,20 @@ class RolloutSFT(SFT, OnPolicy):
 
 
 class TeacherSFT(SFT, OnPolicy):
-    """SFT on answers of the autoregressive model that the student is made of, which writes token after token."""
+    """SFT on answers of an autoregressive model, that which the student is made of or another: token after token."""
 
-    def __init__(self, *, learn_from: Literal["accepted", "all"], **shared: Any):
+    has_autoregressive_teacher = True
+
+    def __init__(
+        self, *, teacher_weights: TeacherWeights, learn_from: Literal["accepted", "all"], **shared: Any
+    ):
         super().__init__(**shared)
-        self.learn_from, self._teacher = learn_from, FixedWeights().attach(self.network)
+        self.learn_from, self._teacher = learn_from, autoregressive(teacher_weights, self.network)
 
     @staticmethod
-    def check(*, task: Task, rollout: Rollout) -> None:
-        """The teacher has no threshold."""
+    def check(*, task: Task, rollout: Rollout, teacher_weights: TeacherWeights) -> None:
+        """The teacher does not move, and has no threshold."""
+        check_constant(teacher_weights)
         if rollout.sampler.threshold is not None:
             raise ValueError(
                 f"threshold={rollout.sampler.threshold}: must be null with source=teacher, one token after another"
