@@ -32,6 +32,8 @@ def train(config: "DictConfig", directory: Path) -> None:
             display.say(
                 f"rollouts are approximate ({' '.join(ways)}); probe=drift of dopsd.probe measures how much"
             )
+        for line in method.notes:
+            display.say(line)
         examiner = job.Examiner(plan=plan, display=display)
         with job.shared_base(run, config, display):
             base = run.base_scores(lambda: examiner(student, "test", "base, test"))

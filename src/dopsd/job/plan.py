@@ -18,7 +18,7 @@ from dopsd.diffusion.sampler import BlockSampler
 from dopsd.job.checkpoints import check_checkpoint
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
-from dopsd.job.learnable import check_learnable
+from dopsd.job.learnable import check_learnable, check_revealing
 from dopsd.job.structure import check_trainable
 from dopsd.method.budget import BUDGET, OF_ROLLOUTS, StopAt
 from dopsd.method.teacher_weights import EMAWeights
@@ -114,6 +114,8 @@ class Plan:
         """Raises UserError for a method or a sampler that does not fit who sees whom in the network."""
         if self.trained_by is not None:
             check_trainable(network, self.method, arm=self.trained_by, path=self.model.arguments["path"])
+            if network.visible == "block_causal":
+                check_revealing(self.method.arguments, self.method.config)
         for sampler in filter(None, (_rollout_sampler(self.method), self.evaluation_sampler)):
             try:
                 check_blocks(sampler.cache, sampler.block_length, of_network=network.structure.own_blocks)

@@ -54,6 +54,11 @@ class Method(L.LightningModule, ABC):
         self.on_progress: Callable[[str, int, int], None] = lambda part, done, total: None
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is to be said before training."""
+        return ()
+
     @staticmethod
     def check(*, task: Task) -> None:
         """Raises ValueError, before anything is loaded, where a method with these arguments could not train.
