@@ -85,7 +85,7 @@ def learns_again(capsys: pytest.CaptureFixture[str], student: Path) -> None:
         ),
         (["method=opdlm", "visible=all"], "visible=all: method=opdlm trains visible=block_causal ("),
         (["method=dopsd"], "visible=causal: method=dopsd trains visible=all or block_causal ("),
-        (["method=sft"], "block_length=4: must be 1, as the network has visible=causal"),
+        (["method=sft"], "block_length=4: must be 1 (and denoising_steps as gen_length), as the network has"),
     ],
 )
 def test_what_an_autoregressive_start_cannot_be(
@@ -95,6 +95,20 @@ def test_what_an_autoregressive_start_cannot_be(
     assert ran.code == 2
     assert ran.err.startswith(f"dopsd: {line}")
     assert ran.err.count("\n") == 1
+
+
+def test_it_is_evaluated_token_after_token(autoregressive: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """More at once would be read of [MASK]."""
+    quick = (*QUICK[1:-1], "task.max_number=4", "task.test=2", autoregressive)
+    blocks = run(capsys, "evaluate", *quick, at("evaluate"))
+    assert (blocks.code, blocks.err) == (
+        2,
+        "dopsd: block_length=4: must be 1 (and denoising_steps as gen_length), as the network has visible=causal\n",
+    )
+    ran = run(
+        capsys, "evaluate", *quick, "block_length=1", "denoising_steps=8", "cache=exact", at("evaluate")
+    )
+    assert ran.code == 0, ran.err
 
 
 @pytest.mark.parametrize(

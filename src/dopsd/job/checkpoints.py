@@ -5,10 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
-
 from dopsd.config.errors import UserError
-from dopsd.job.structure import check_own_blocks
 from dopsd.method.teacher_weights import CheckpointWeights, FixedWeights
 from dopsd.model.adapter import AdapterFiles
 from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, linear_shapes, read_config
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
     from dopsd.job.plan import Plan
 
 
-def check_checkpoint(plan: "Plan", config: DictConfig) -> None:
+def check_checkpoint(plan: "Plan") -> None:
     """Raises UserError for what is wrong with a local checkpoint (a hub id is only looked up when it is loaded)."""
     model, adapter, path = plan.model, plan.adapter, str(plan.model.arguments["path"])
     if _looks_like_a_hub_id(path):
@@ -32,8 +29,6 @@ def check_checkpoint(plan: "Plan", config: DictConfig) -> None:
         if model.arguments.get("init") != "random":
             check_weights(directory, network)
     plan.check_network(network)
-    if plan.trained_by is not None:
-        check_own_blocks(network, plan.method, plan.evaluation_sampler, config)
     if adapter is not None:
         with saying(f"adapter={adapter}"):
             AdapterFiles.read(adapter).check(linear_shapes(network))

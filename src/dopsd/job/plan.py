@@ -19,7 +19,7 @@ from dopsd.job.checkpoints import check_checkpoint
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
 from dopsd.job.learnable import check_learnable, check_revealing
-from dopsd.job.structure import check_trainable
+from dopsd.job.structure import check_own_blocks, check_trainable
 from dopsd.method.budget import BUDGET, OF_ROLLOUTS, StopAt
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.configuration import LLaDAConfig
@@ -96,7 +96,7 @@ class Plan:
             _check_budget(plan)
             check_learnable(plan.method.arguments, config)
             plan.method.check(plan.method.target.check, task=plan.task)
-        check_checkpoint(plan, config)
+        check_checkpoint(plan)
         return plan
 
     @property
@@ -121,6 +121,8 @@ class Plan:
                 check_blocks(sampler.cache, sampler.block_length, of_network=network.structure.own_blocks)
             except ValueError as error:
                 raise UserError(str(error)) from error
+        if self.trained_by is not None or network.visible == "causal":
+            check_own_blocks(network, self.method, self.evaluation_sampler, self.method.config)
 
     def examples(self, split: Split) -> Sequence[Example]:
         """What is evaluated of a split: its first `eval_limit` examples."""
