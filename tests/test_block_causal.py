@@ -57,6 +57,13 @@ def test_a_run_keeps_finished_blocks_and_its_weights_say_that_they_are_block_cau
         ),
         ("evaluate", 4, "cache=dual", "cache=dual: this network is block-causal, use exact or null"),
         (
+            "probe",
+            4,
+            "probe=drift",
+            "probe.ways=prefix cache: cache=prefix: this network is block-causal, use exact or null "
+            "(probe.ways=[{threshold: 0.9}])",
+        ),
+        (
             "train",
             8,
             "cache=exact",

@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
 def check_checkpoint(plan: "Plan") -> None:
     """Raises UserError for what is wrong with a local checkpoint (a hub id is only looked up when it is loaded)."""
-    model, adapter, path = plan.model, plan.adapter, str(plan.model.arguments["path"])
-    if _looks_like_a_hub_id(path):
+    network, model, adapter = local_network(plan), plan.model, plan.adapter
+    if network is None:
         return
-    with saying(f"model.path={path}"):
-        directory = find_directory(path)
-        given = ("init", "visible", "block_length", "reading")
-        network = configured(directory, **{k: v for k, v in model.arguments.items() if k in given})
+    with saying(f"model.path={model.arguments['path']}"):
+        directory = find_directory(model.arguments["path"])
         if model.arguments.get("init") != "random":
             check_weights(directory, network)
     plan.check_network(network)
@@ -38,6 +36,18 @@ def check_checkpoint(plan: "Plan") -> None:
             _check_teacher(teacher, network, directory, autoregressive=autoregressive)
         case FixedWeights() if autoregressive and model.arguments.get("init") != "random":
             _check_own(read_config(directory))
+
+
+def local_network(plan: "Plan") -> LLaDAConfig | None:
+    """The network as it will be loaded, known now; None for a hub id. Raises UserError where there is none."""
+    path = str(plan.model.arguments["path"])
+    if _looks_like_a_hub_id(path):
+        return None
+    given = ("init", "visible", "block_length", "reading")
+    with saying(f"model.path={path}"):
+        return configured(
+            find_directory(path), **{k: v for k, v in plan.model.arguments.items() if k in given}
+        )
 
 
 def _check_teacher(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -23,6 +23,7 @@ from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.teacher_weights import TeacherWeights
 from dopsd.model import dropout_off
+from dopsd.model.visible import Visible
 from dopsd.rollout import RolloutBatch
 from dopsd.setting import setting
 from dopsd.stream import Draw
@@ -86,7 +87,7 @@ class DOPSD(OnPolicy):
         self.teacher, self.supervision, self.objective = teacher, supervision, objective
         self.learning = learning
         self.teacher_weights = teacher_weights.attach(self.network)
-        self._sees_later = self.network.visible.own_blocks is None
+        self._sees_later = cast(Visible, self.network.visible).own_blocks is None
 
     @property
     def notes(self) -> Sequence[str]:
