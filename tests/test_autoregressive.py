@@ -97,18 +97,13 @@ def test_what_an_autoregressive_start_cannot_be(
     assert ran.err.count("\n") == 1
 
 
-def test_it_is_evaluated_token_after_token(autoregressive: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """More at once would be read of [MASK]."""
-    quick = (*QUICK[1:-1], "task.max_number=4", "task.test=2", autoregressive)
-    blocks = run(capsys, "evaluate", *quick, at("evaluate"))
-    assert (blocks.code, blocks.err) == (
+def test_it_is_not_evaluated_in_blocks(autoregressive: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What stands behind a masked token would be read of [MASK]."""
+    ran = run(capsys, "evaluate", *QUICK[1:-1], autoregressive, at("evaluate"))
+    assert (ran.code, ran.err) == (
         2,
         "dopsd: block_length=4: must be 1 (and denoising_steps as gen_length), as the network has visible=causal\n",
     )
-    ran = run(
-        capsys, "evaluate", *quick, "block_length=1", "denoising_steps=8", "cache=exact", at("evaluate")
-    )
-    assert ran.code == 0, ran.err
 
 
 @pytest.mark.parametrize(

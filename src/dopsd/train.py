@@ -18,11 +18,12 @@ def train(config: "DictConfig", directory: Path) -> None:
     started = time.perf_counter()
     plan = job.Plan.of(config)
     plan.hardware.join()
-    student = job.Student.load(plan)
-    method = student.method()
+    with job.EarlyWarnings() as early:
+        student = job.Student.load(plan)
+        method = student.method()
     run = job.RunDirectory.open(directory, config)
     with (
-        job.Display(log=run.log) as display,
+        job.Display(log=run.log, before=early.records) as display,
         run.interruptible(),
         job.opened_logger(plan, run, config, display) as loggers,
     ):
