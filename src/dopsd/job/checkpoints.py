@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from dopsd.config.errors import UserError
 from dopsd.method.teacher_weights import CheckpointWeights, FixedWeights
 from dopsd.model.adapter import AdapterFiles
-from dopsd.model.checkpoint import CheckpointError, check_weights, find_directory, linear_shapes, read_config
+from dopsd.model.checkpoint import (
+    CheckpointError,
+    check_weights,
+    find_directory,
+    is_hub_id,
+    linear_shapes,
+    read_config,
+)
 from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.structure import configured
 from dopsd.model.vocabulary import check_same_words
@@ -41,7 +48,7 @@ def check_checkpoint(plan: "Plan") -> None:
 def local_network(plan: "Plan") -> LLaDAConfig | None:
     """The network as it will be loaded, known now; None for a hub id. Raises UserError where there is none."""
     path = str(plan.model.arguments["path"])
-    if _looks_like_a_hub_id(path):
+    if is_hub_id(path):
         return None
     given = ("init", "visible", "block_length", "reading")
     with saying(f"model.path={path}"):
@@ -56,7 +63,7 @@ def _check_teacher(
     """Raises UserError where it is no model, or one with other tokens, or one that the method cannot read."""
     try:
         path = teacher.named
-        if _looks_like_a_hub_id(path):
+        if is_hub_id(path):
             return
         with saying(f"teacher_weights.path={path}"):
             there = find_directory(path)
@@ -77,10 +84,6 @@ def _check_own(student: LLaDAConfig) -> None:
             f"teacher_weights=fixed: needs autoregressive weights (visible=causal), the student's have "
             f"visible={student.visible}; teacher_weights=checkpoint takes another model's"
         )
-
-
-def _looks_like_a_hub_id(path: str) -> bool:
-    return path.count("/") == 1 and path[0] not in "./~" and not Path(path).is_dir()
 
 
 @contextmanager
