@@ -27,7 +27,7 @@ ARMS = [
 BUILT = {
     "trainer": {"cpu"},
     "task": {"arithmetic", "countdown", "sudoku", "embedded_mixture"},
-    "source": {"solutions", "accepted_rollouts"},
+    "source": {"solutions", "accepted_rollouts", "teacher"},
     "pairs": {"rollouts", "solution_vs_refused"},
 }  # others need hardware or data
 ENTRY = {"probe": "probe"}  # of the groups that training does not have

@@ -4,7 +4,7 @@ import logging
 import warnings
 
 from dopsd.job.curve import draw_curve
-from dopsd.job.display import Display
+from dopsd.job.display import Display, EarlyWarnings
 from dopsd.job.evaluating import EvaluationPlan, RowEvaluator
 from dopsd.job.examiner import Examiner
 from dopsd.job.fitting import TrainingResult, fit
@@ -25,6 +25,7 @@ from dopsd.job.table import markdown, show_table
 
 __all__ = [
     "Display",
+    "EarlyWarnings",
     "EvaluationPlan",
     "Examiner",
     "Hardware",

@@ -1,7 +1,7 @@
 """What a user sees while a job runs: progress bars with the time left, and lines that stay."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -12,13 +12,33 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from dopsd import ranks
 
 
+class EarlyWarnings(logging.Handler):
+    """Inside, keeps what the program warns of, for a log that is not open yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps it."""
+        self.records.append(record)
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
+
+
 class Display:
     """Bars and lines on stderr (bars only on a terminal); the first rank speaks for all.
 
-    Every line also goes to the file `log`, behind what stands there, with the time; so do warnings of the program.
+    Every line also goes to the file `log`, behind what stands there, with the time; so do warnings of the program, and
+    those `before` it.
     """
 
-    def __init__(self, log: Path | None = None) -> None:
+    def __init__(self, log: Path | None = None, before: Iterable[logging.LogRecord] = ()) -> None:
         self._console = Console(stderr=True, highlight=False, emoji=False, quiet=not ranks.is_first())
         self._has_bars = self._console.is_terminal and not self._console.is_dumb_terminal
         self._progress = Progress(
@@ -35,6 +55,8 @@ class Display:
         file = log if ranks.is_first() else None
         self._log = logging.NullHandler() if file is None else logging.FileHandler(file, encoding="utf-8")
         self._log.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        for record in before:
+            self._log.handle(record)
 
     def __enter__(self) -> Self:
         self._progress.start()

@@ -29,6 +29,8 @@ class Method(L.LightningModule, ABC):
 
     structures: ClassVar[tuple[str, ...]] = ("all", "block_causal")
     """Whose networks it trains, by who sees whom in them."""
+    has_autoregressive_teacher: ClassVar[bool] = False
+    """Whether its teacher's weights are read as those of an autoregressive model."""
 
     def __init__(
         self,
@@ -52,6 +54,11 @@ class Method(L.LightningModule, ABC):
         self.on_progress: Callable[[str, int, int], None] = lambda part, done, total: None
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
         self.lr_scale = 1.0  # lower where a training was taken back
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is to be said before training."""
+        return ()
 
     @staticmethod
     def check(*, task: Task) -> None:
