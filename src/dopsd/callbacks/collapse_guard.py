@@ -13,9 +13,9 @@ from dopsd.callbacks.dev_evaluation import DevEvaluation
 class CollapseGuard(L.Callback):
     """Compares every evaluation with the best one so far, puzzle by puzzle; must come after the evaluations.
 
-    A fall has a p of at most `significance` in Wilcoxon's signed-rank test (1945) on the reported metric. The best of several is by
-    itself too good, so that 0.05 would see a fall in every long run. `roll_back` puts the best weights back, forgets
-    the optimizer's moments and halves the learning rate, each time again.
+    A fall has a p of at most `significance` in Wilcoxon's signed-rank test (1945) on the reported metric. The best of
+    several is by itself too good, so that 0.05 would see a fall in every long run. `roll_back` puts the best weights
+    back, forgets the optimizer's moments and halves the learning rate, each time again.
     """
 
     def __init__(
