@@ -25,6 +25,10 @@ from command_line import run
             "learning.train_last_block=false: gen_length=8 has one block, nothing is left",
         ),
         (
+            ["parity=code", "gen_length=16", "denoising_steps=8"],
+            "updates_per_rollout=4: must be less than the 4 states that a trajectory has to cut",
+        ),
+        (
             ["teacher=later_state", "topk=teacher"],
             "teacher.gap=final: the teacher would be shown every position that could be supervised; needs topk=masked "
             "topk.honest=false, or at most 7 steps",

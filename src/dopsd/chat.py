@@ -15,18 +15,23 @@ from dopsd.task import Example
 
 @dataclass(frozen=True, kw_only=True)
 class Chat:
-    """A tokenizer with a chat template, and the special tokens of the model that it belongs to."""
+    """A tokenizer with a chat template, and the special tokens of the model that it belongs to.
+
+    Of prompts that are longer than `max_prompt_length` only the last so many tokens are given (None: all).
+    """
 
     tokenizer: Any
     special: SpecialTokens
+    max_prompt_length: int | None = None
 
     def prompts(self, examples: Iterable[Example]) -> Prompts:
         """The examples' prompts."""
         return self.prompts_of(example.prompt for example in examples)
 
-    def prompts_of(self, messages: Iterable[str]) -> Prompts:
-        """Tokenized chat prompts, left-padded."""
-        return Prompts.pad([self.encode_prompt(message) for message in messages], self.special.eos_id)
+    def prompts_of(self, messages: Iterable[str], *, last: int | None = None) -> Prompts:
+        """Tokenized chat prompts, left-padded; their `last` tokens where these have a limit of their own."""
+        kept = slice(-(last or self.max_prompt_length or 0), None)
+        return Prompts.pad([self.encode_prompt(message)[kept] for message in messages], self.special.eos_id)
 
     def encode_prompt(self, message: str) -> list[int]:
         """One user message behind the chat template, ready for the assistant's answer."""
@@ -47,6 +52,10 @@ class Chat:
     def responses(self, tokens: Int[Tensor, "B L"]) -> list[str]:
         """The text of each canvas up to its first end token."""
         return self.texts(self.answers(tokens))
+
+    def whole_texts(self, tokens: Int[Tensor, "B L"]) -> list[str]:
+        """The text of each canvas, with its end tokens and what stands behind them."""
+        return self.texts(tokens.tolist())
 
     def answers(self, tokens: Int[Tensor, "B L"]) -> list[list[int]]:
         """The tokens of each canvas before its first end token."""

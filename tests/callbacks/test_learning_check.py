@@ -30,6 +30,7 @@ class Watched:
     [
         ({"rollout/accepted": 0.0}, "no answer was accepted"),
         ({"rollout/accepted": 0.5}, "left nothing of the accepted answers to learn (try a lower rho)"),
+        ({"rollout/accepted": 0.5, "train/too_short": 4.0}, "accepted answers were too short to be cut"),
         (LEARNT | {"train/gradient_norm": 3e-7}, "every gradient was 0"),
         (LEARNT | {"train/gradient_norm": float("nan")}, "no gradient was finite"),
         ({"sft/too_long": 4.0}, "no reference solution fits"),

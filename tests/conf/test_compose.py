@@ -138,7 +138,7 @@ def test_overlays_win_over_the_model_and_the_command_line_over_all() -> None:
 @pytest.mark.parametrize(
     ("overrides", "differs"),
     [
-        (("parity=code", "task=sudoku"), {"keep": "best", "accept_score": 0.25, "max_attempts": 8}),
+        (("parity=code", "task=sudoku"), {"keep": "last_best", "accept_score": 0.25, "max_attempts": 8}),
         (("parity=paper", "task=sudoku"), {"keep": "first", "accept_score": 0.25}),
         (("parity=ours", "task=sudoku"), {"keep": "first", "score": None}),
         (("parity=code", "teacher=ar_prefix"), {"max_attempts": 1, "learn_from": "all"}),

@@ -42,6 +42,12 @@ def test_a_clipped_loss_is_the_sum_of_what_is_left(name, clip, scale):
     whole = brute_force("none", name, student, teacher)
     torch.testing.assert_close(comparison.divergence, whole, rtol=1e-4, atol=1e-5)
     assert (comparison.loss <= comparison.divergence + 1e-6).all()
+    form = nonnegative_terms if clip == "nonnegative" else terms
+    rows = form(name, probabilities(student), probabilities(teacher)).tolist()
+    entry = 0.05 if clip in ("pointwise", "nonnegative") else math.inf
+    position = 0.3 if clip == "token" else math.inf
+    shares = [sum(it > entry for it in row) / 20 or float(sum(row) > position) for row in rows]
+    torch.testing.assert_close(comparison.clip_ratio, torch.tensor(shares))
 
 
 @every_divergence

@@ -24,7 +24,7 @@ def states_of(trajectory: Trajectory) -> States:
 
 def view_of(gap, states: States) -> TeacherView:
     prompts = Prompts.pad([[5]] * len(states), EOS)
-    return LaterStateTeacher(gap=gap).view(states, prompts, example_keys(0, range(len(states))))
+    return LaterStateTeacher(gap=gap).view(states, prompts, example_keys(0, range(len(states))), eos_id=EOS)
 
 
 @given(seeds, st.integers(1, 12))

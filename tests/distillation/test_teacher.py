@@ -32,7 +32,7 @@ def visited(seed: int, **shape) -> States:
 def view_of(teacher, states: States, *, seed: int = 0) -> TeacherView:
     prompts = Prompts.pad([[5] * (1 + row % 3) for row in range(10)], EOS)
     keys = example_keys(seed, range(10))
-    return teacher.view(states, prompts[states.rollout], keys[states.rollout])
+    return teacher.view(states, prompts[states.rollout], keys[states.rollout], eos_id=EOS)
 
 
 def promised(teacher: SuffixTeacher, states: States, i: int) -> tuple[list[int], int]:
@@ -131,7 +131,7 @@ def test_revealed_positions_are_uniform_over_the_region():
     states = copies(6000, visited(1, blocks=3, block_length=4), 0)
     keys = example_keys(3, range(6000))
     prompts = Prompts.pad([[5]] * 6000, EOS)
-    revealed = SuffixTeacher(retain_ratio=0.25).view(states, prompts, keys).revealed
+    revealed = SuffixTeacher(retain_ratio=0.25).view(states, prompts, keys, eos_id=EOS).revealed
     assert revealed.sum(-1).unique().tolist() == [3]
     pairs = [(i, j) for i in range(12) for j in range(i)]
     together = torch.tensor([int((revealed[:, i] & revealed[:, j]).sum()) for i, j in pairs])
@@ -154,8 +154,8 @@ def test_revealed_positions_are_independent_of_those_of_another(other):
     else:
         second = example_keys(0, range(1, count + 1))
     prompts, teacher = Prompts.pad([[5]] * count, EOS), SuffixTeacher(retain_ratio=0.5)
-    a = teacher.view(states, prompts, first).revealed
-    b = teacher.view(later, prompts, second).revealed
+    a = teacher.view(states, prompts, first, eos_id=EOS).revealed
+    b = teacher.view(later, prompts, second, eos_id=EOS).revealed
     assert stats.chi2_contingency([[int((x & y).sum()) for y in (b, ~b)] for x in (a, ~a)]).pvalue > 1e-3
     shared = (a & b).sum(-1).bincount(minlength=7).double()
     expected = torch.tensor(stats.hypergeom(12, 6, 6).pmf(range(7))) * count
@@ -208,6 +208,6 @@ def test_a_wrong_shape_is_an_error_not_a_broadcast():
     states = visited(0)
     prompts = Prompts.pad([[5]] * len(states), EOS)
     with pytest.raises(AssertionError):
-        SuffixTeacher().view(states, prompts, example_keys(0, [1]))
+        SuffixTeacher().view(states, prompts, example_keys(0, [1]), eos_id=EOS)
     with pytest.raises(TypeCheckError):
         TeacherView(prompts=prompts, canvas=states.canvas, revealed=states.is_masked[:1])

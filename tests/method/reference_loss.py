@@ -1,7 +1,7 @@
 """Eq. 11 and 12 as three loops: over trajectories, their steps, and the supervised positions of each."""
 
 import torch
-from fakes import CHAT, MASK
+from fakes import CHAT, EOS, MASK
 from torch import Tensor
 
 from dopsd.diffusion.trajectory import States
@@ -55,7 +55,7 @@ def state_losses(method, draw, state: States, rollout, teacher_network) -> list[
     prompt = CHAT.prompts([draw.example]).tokens[0].tolist()
     prompts = CHAT.prompts_of([method.teacher.message(draw.example)])
     shown = prompts.tokens[0].tolist()
-    view = method.teacher.view(state, prompts, rollout.keys)
+    view = method.teacher.view(state, prompts, rollout.keys, eos_id=EOS)
     canvas, seen = state.canvas[0].tolist(), view.canvas[0].tolist()
     with torch.no_grad():
         logits = teacher_network(torch.tensor([shown + seen])).logits()[0, len(shown) :]

@@ -74,6 +74,7 @@ class Study(torch.optim.Optimizer):
         self.micro_batches: list[int] = []
         self.rows: list[dict[str, float]] = []
         self.network = method.network
+        self.param_groups = []  # none whose learning rate could be changed
         method.optimizers = lambda **_: self  # type: ignore[method-assign]
         method.manual_backward = self._backward  # type: ignore[method-assign]
         method.log_step = lambda values: self.rows.append({k: float(v) for k, v in values.items()})  # type: ignore

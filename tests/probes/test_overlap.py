@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fakes import CHAT, MASK, TinyNetwork
+from fakes import CHAT, EOS, MASK, TinyNetwork
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from subjects import SAMPLER, subject
@@ -50,7 +50,7 @@ def one_by_one(
         example = draws[row].example
         prompt = CHAT.encode_prompt(example.prompt)
         shown = CHAT.prompts_of([teacher.message(example)])
-        view = teacher.view(state, shown, tried.keys[row : row + 1])
+        view = teacher.view(state, shown, tried.keys[row : row + 1], eos_id=EOS)
         teacher_logits = logits(untrained, shown.tokens[0].tolist(), view.canvas[0])
         student_logits = logits(asked.student, prompt, state.canvas[0])
         teacher_writes = teacher_logits.index_fill(-1, torch.tensor(MASK), -math.inf)  # never [MASK]

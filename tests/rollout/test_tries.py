@@ -13,7 +13,7 @@ verdicts = st.builds(Verdict, accepted=st.booleans(), score=st.sampled_from([0.0
 tables = st.integers(1, 5).flatmap(
     lambda attempts: st.lists(st.lists(verdicts, min_size=attempts, max_size=attempts), max_size=5)
 )
-keeps = st.sampled_from(["first", "best", "all"])
+keeps = st.sampled_from(["first", "best", "last_best", "all"])
 
 
 def expected(table: list[list[Verdict]], keep: str) -> tuple[list[Try], list[int]]:
@@ -21,7 +21,8 @@ def expected(table: list[list[Verdict]], keep: str) -> tuple[list[Try], list[int
     kept, taken = [], []
     for prompt, row in enumerate(table):
         accepted = [attempt for attempt, verdict in enumerate(row) if verdict.accepted]
-        best = sorted(range(len(row)), key=lambda a: (not row[a].accepted, -row[a].score, a))[0]
+        later = -1 if keep == "last_best" else 1  # of equally good ones
+        best = sorted(range(len(row)), key=lambda a: (not row[a].accepted, -row[a].score, later * a))[0]
         first = keep == "first" and accepted
         taken.append(accepted[0] + 1 if first else len(row))
         chosen = range(len(row)) if keep == "all" else [accepted[0] if first else best]

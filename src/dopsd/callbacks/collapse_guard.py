@@ -65,7 +65,9 @@ class CollapseGuard(L.Callback):
         before, after = zip(
             *((self._best[i], share) for i, share in self._held_out.shares.items()), strict=True
         )
-        return 1.0 if before == after else float(wilcoxon(before, after, alternative="greater").pvalue)
+        if before == after:
+            return 1.0
+        return float(wilcoxon(before, after, alternative="greater").pvalue)  # pyright: ignore
 
     def _act(self, fell: str, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self._action == "warn":

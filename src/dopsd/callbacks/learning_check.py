@@ -21,6 +21,7 @@ class LearningCounts:
     examples: int = 0
     accepted: int = 0
     too_long: int = 0
+    too_short: int = 0
     without_pair: int = 0
     without_signal: int = 0
     losses: int = 0
@@ -53,6 +54,10 @@ class LearningCounts:
                 "another reward, or method=sft first)",
             ),
             (
+                self.accepted and self.too_short,
+                "accepted answers were too short to be cut into equal chunks (try a lower updates_per_rollout)",
+            ),
+            (
                 self.accepted,
                 "the teacher left nothing of the accepted answers to learn (try a lower rho)",
             ),
@@ -80,6 +85,7 @@ class LearningCheck(L.Callback):
         counts.steps += 1
         counts.accepted += round(values.get("rollout/accepted", 0.0) * len(batch))
         counts.too_long += round(values.get("sft/too_long", 0.0) + values.get("pairs/too_long", 0.0))
+        counts.too_short += round(values.get("train/too_short", 0.0))
         counts.without_pair += round(values.get("pairs/without", 0.0))
         counts.without_signal += values.get("reward/groups_with_signal") == 0
         counts.losses += "train/loss" in values

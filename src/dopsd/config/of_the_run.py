@@ -14,6 +14,7 @@ from dopsd.config.trust import trusted_nodes
 
 OF_THE_MODEL = ("model", "lora", "lora_r", "lora_alpha", "lora_dropout")
 OF_THE_TASK = ("task", "gen_length", "block_length", "denoising_steps")
+OF_THE_PROMPTS = ("evaluation",)  # older runs have none
 OF_THE_DECODING = ("remasking", "end_of_text", "cfg_scale")
 
 
@@ -41,6 +42,7 @@ def as_in_the_run(
     there = [f"{group}={arm}" for group, arm in arms.items() if _is_arm(group, arm)]
     config = compose(entry, [*there, *overrides])
     keys = [key for key in (*OF_THE_MODEL, *(() if "task" in typed else OF_THE_TASK)) if key not in typed]
+    keys += [key for key in OF_THE_PROMPTS if key in saved and key not in typed]
     nodes = trusted_nodes(saved, keys, trust=trust, subject=f"checkpoint={run}", typed=typed)
     for key, node in nodes.items():
         _take_over(config, node, key, [t for t in typed if t.startswith(f"{key}.")])

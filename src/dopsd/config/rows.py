@@ -18,8 +18,8 @@ from dopsd.config.weights import Weights, weights_at
 log = logging.getLogger(__name__)
 
 _OF_AN_EVALUATION = (
-    "checkpoint adapter weights split samples temperature seed evaluation_sampler eval_limit eval_batch_size "
-    "eval_batch_tokens long_prompts name trainer paths debug baseline compare html"
+    "checkpoint adapter weights split samples temperature seed evaluation_sampler evaluation eval_limit "
+    "eval_batch_size eval_batch_tokens long_prompts name trainer paths debug baseline compare html"
 )
 APPROXIMATE = ("threshold", "cache")
 _CHANGING_NOTHING = (None, "exact")

@@ -48,6 +48,13 @@ def log_odds_of(logits: Float[Tensor, "*shape V"], tokens: Int[Tensor, "*shape"]
     return logits.gather(-1, at)[..., 0] - _log_sum_exp(logits.scatter(-1, at, -torch.inf))
 
 
+def coarse_log_odds_of(
+    logits: Float[Tensor, "*shape V"], tokens: Int[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """Log-odds of one token's probability as it is in bfloat16: of what is almost certain no digit is left."""
+    return logits.bfloat16().softmax(-1).gather(-1, tokens[..., None])[..., 0].float().logit()
+
+
 def log_probability_of(
     logits: Float[Tensor, "*shape V"], tokens: Int[Tensor, "*shape"]
 ) -> Float[Tensor, "*shape"]:

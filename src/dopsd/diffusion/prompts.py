@@ -51,6 +51,10 @@ class Prompts:
         """Some of the prompts, with all columns."""
         return replace(self, tokens=self.tokens[rows], attention_mask=self.attention_mask[rows])
 
+    def unmasked(self) -> "Prompts":
+        """The same with padding that is seen like any other token."""
+        return replace(self, attention_mask=torch.ones_like(self.attention_mask), is_padded=False)
+
     def to(self, device: torch.device | str) -> "Prompts":
         """The same prompts on another device."""
         return replace(self, tokens=self.tokens.to(device), attention_mask=self.attention_mask.to(device))

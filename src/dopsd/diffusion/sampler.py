@@ -20,7 +20,7 @@ from dopsd.diffusion.noise import derive
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.special_tokens import SpecialTokens
 from dopsd.diffusion.trajectory import GIVEN, NEVER, Trajectory, is_end
-from dopsd.diffusion.unmasking import NoiseDtype, Remasking, propose, score
+from dopsd.diffusion.unmasking import ConfidenceDtype, NoiseDtype, Remasking, propose, score
 from dopsd.diffusion.unmasking_schedule import FixedCounts, SureEnough, UnmaskingSchedule
 from dopsd.setting import setting
 
@@ -46,6 +46,7 @@ class BlockSampler:
     cache: CacheName | None = None
     early_exit: bool = True
     noise_dtype: NoiseDtype = "float64"
+    confidence_dtype: ConfidenceDtype = "float32"
 
     def __post_init__(self) -> None:
         if self.gen_length % self.block_length:
@@ -252,7 +253,7 @@ class BlockSampler:
             total = logits.sum(-1, dtype=torch.float32)  # finite only if every logit is
             logits = forbid(logits, *self.forbidden(special))
             proposal = propose(logits, keys, temperature=self.temperature, noise_dtype=self.noise_dtype)
-            sureness = score(logits, proposal, keys, self.remasking)
+            sureness = score(logits, proposal, keys, self.remasking, dtype=self.confidence_dtype)
             if self.end_of_text == "last":
                 sureness = sureness.masked_fill(is_end(proposal, special.end_ids), -torch.inf)
             return [proposal, sureness, total]

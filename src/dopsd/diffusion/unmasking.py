@@ -5,11 +5,12 @@ from typing import Literal
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dopsd.diffusion.confidence import log_odds_of, margin, negative_entropy, sample
+from dopsd.diffusion.confidence import coarse_log_odds_of, log_odds_of, margin, negative_entropy, sample
 from dopsd.diffusion.noise import Purpose, coarse_gumbel, derive, uniform
 
 Remasking = Literal["low_confidence", "entropy", "margin", "random"]
 NoiseDtype = Literal["float64", "bfloat16"]
+ConfidenceDtype = Literal["float32", "bfloat16"]
 
 
 def propose(
@@ -38,9 +39,16 @@ def score(
     proposal: Int[Tensor, "*shape"],
     keys: Int[Tensor, "*shape"],
     remasking: Remasking,
+    *,
+    dtype: ConfidenceDtype = "float32",
 ) -> Float[Tensor, "*shape"]:
-    """What puts positions in order: the proposed token's probability (as log-odds), the distribution, or chance."""
+    """What puts positions in order: the proposed token's probability (as log-odds), the distribution, or chance.
+
+    In bfloat16 the probability is one of about 8 bits, as in the released code, and many positions are equal.
+    """
     match remasking:
+        case "low_confidence" if dtype == "bfloat16":
+            return coarse_log_odds_of(logits, proposal)
         case "low_confidence":
             return log_odds_of(logits, proposal)
         case "entropy":

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Annotated
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
@@ -22,6 +23,10 @@ class Clip(ABC):
     def total(self, entries: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
         """The position's loss."""
 
+    def clipped_share(self, entries: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
+        """The share of a position's entries that the cap changes (of a whole position's cap: all of them, or none)."""
+        return entries.new_zeros(entries.shape[:-1])
+
 
 @setting
 class NoClip(Clip):
@@ -29,7 +34,7 @@ class NoClip(Clip):
 
     def total(self, entries: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
         """The sum of all entries."""
-        return entries.sum(-1)
+        return _sum(entries)
 
 
 @setting
@@ -40,7 +45,11 @@ class PointwiseClip(Clip):
 
     def total(self, entries: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
         """The sum of the capped entries, which can be negative."""
-        return entries.clamp(max=self.maximum).sum(-1)
+        return _sum(entries.clamp(max=self.maximum))
+
+    def clipped_share(self, entries: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
+        """The entries above the cap."""
+        return (entries > self.maximum).float().mean(-1)
 
 
 @setting
@@ -58,4 +67,13 @@ class TokenClip(Clip):
 
     def total(self, entries: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
         """The sum, capped."""
-        return entries.sum(-1).clamp(max=self.maximum)
+        return _sum(entries).clamp(max=self.maximum)
+
+    def clipped_share(self, entries: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
+        """1 where the sum is above the cap."""
+        return (_sum(entries) > self.maximum).float()
+
+
+def _sum(entries: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
+    """In float32 whatever they are in."""
+    return entries.sum(-1, dtype=torch.float32)

@@ -1,7 +1,7 @@
-"""How far the student is from the teacher at one position: D(P_student, P_teacher) of eq. 11, in float32."""
+"""How far the student is from the teacher at one position: D(P_student, P_teacher) of eq. 11."""
 
 from abc import ABC, abstractmethod
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -68,6 +68,7 @@ class PositionLosses(NamedTuple):
     divergence: Float[Tensor, "*shape"]
     top_k_overlap: Float[Tensor, "*shape"]
     student_entropy: Float[Tensor, "*shape"]
+    clip_ratio: Float[Tensor, "*shape"]
 
 
 @setting
@@ -75,7 +76,7 @@ class Objective:
     """Compares over the whole vocabulary, or over the teacher's `vocab_top_k` most likely entries.
 
     These are renormalised, or keep the probabilities that they have among all: then what is left out of the sum may
-    make it negative (OPDLM).
+    make it negative (OPDLM). `dtype` is that of the entries' contributions, which are added up in float32.
     """
 
     divergence: Divergence
@@ -83,16 +84,19 @@ class Objective:
     vocab_top_k: Annotated[int, Field(ge=1)] | None = None
     renormalise: bool = True
     overlap_top_k: Annotated[int, Field(ge=1)] = 20
+    dtype: Literal["float32", "bfloat16"] = "float32"
 
     def compare(self, student_logits: Entries, teacher_logits: Entries) -> PositionLosses:
         """The loss has a gradient in the student's logits; everything else is detached."""
-        log_student = student_logits.float().log_softmax(-1)
-        log_teacher = teacher_logits.detach().float().log_softmax(-1)
-        log_p = log_student.detach()
+        dtype = getattr(torch, self.dtype)
+        student, teacher = student_logits.to(dtype), teacher_logits.detach().to(dtype)
+        log_student, log_teacher = student.log_softmax(-1), teacher.log_softmax(-1)
+        log_p = log_student.detach().float()
         overlap = top_k_overlap(log_p, log_teacher, self.overlap_top_k)
-        if self.vocab_top_k is not None and self.vocab_top_k < log_teacher.shape[-1]:
-            support = log_teacher.topk(self.vocab_top_k, dim=-1).indices
-            log_student, log_teacher = (log.gather(-1, support) for log in (log_student, log_teacher))
+        if self.vocab_top_k is not None and self.vocab_top_k < teacher.shape[-1]:
+            support = teacher.topk(self.vocab_top_k, dim=-1).indices
+            both = (student, teacher) if self.renormalise else (log_student, log_teacher)
+            log_student, log_teacher = (each.gather(-1, support) for each in both)
             if self.renormalise:
                 log_student, log_teacher = log_student.log_softmax(-1), log_teacher.log_softmax(-1)
         entries = self.divergence.contributions(
@@ -100,9 +104,10 @@ class Objective:
         )
         return PositionLosses(
             loss=self.clip.total(entries),
-            divergence=entries.detach().sum(-1),
+            divergence=entries.detach().float().sum(-1),
             top_k_overlap=overlap,
             student_entropy=-_times_log(log_p.exp(), log_p).sum(-1),
+            clip_ratio=self.clip.clipped_share(entries.detach()),
         )
 
 

@@ -23,7 +23,7 @@ class LaterStateTeacher(Teacher):
 
     gap: Annotated[int, Field(ge=1)] | Literal["final"]
 
-    def view(self, states: States, prompts: Prompts, keys: Int[Tensor, "S"]) -> TeacherView:
+    def view(self, states: States, prompts: Prompts, keys: Int[Tensor, "S"], *, eos_id: int) -> TeacherView:
         """y_(t + gap); a gap beyond the last step gives the final canvas. Nothing is drawn."""
         until = NEVER if self.gap == "final" else (states.step + self.gap)[:, None]
         revealed = states.is_masked & (states.step_map < until)

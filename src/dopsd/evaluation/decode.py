@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Int
@@ -13,8 +13,10 @@ from dopsd.chat import Chat
 from dopsd.diffusion.noise import example_keys
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.sampler import BlockSampler, Denoiser
+from dopsd.diffusion.trajectory import Trajectory
 from dopsd.evaluation.interval import Interval
 from dopsd.evaluation.scores import Scores
+from dopsd.setting import setting
 from dopsd.task import Example, Task, VerdictWord
 
 
@@ -88,6 +90,39 @@ class Evaluation:
         return self.scores.accuracy
 
 
+Place = tuple[int, int]
+
+
+@setting
+class EvaluationPrompts:
+    """How a held-out prompt is put to the model: with the first words of the answer, if any, behind it.
+
+    `padding=seen` decodes `batch_size` prompts at a time, padded to the longest of them with end of text that the model
+    sees as a part of the prompt (d1 and what comes from it): the answers depend on the batch.
+    """
+
+    prefill: str = ""
+    padding: Literal["masked", "seen"] = "masked"
+
+    def prefilled(self, tokenizer: Any) -> list[int]:
+        """The tokens of the first words."""
+        return tokenizer.encode(self.prefill, add_special_tokens=False) if self.prefill else []
+
+    def batches(
+        self, places: Sequence[Place], prompts: Sequence[Sequence[int]], batch_size: int
+    ) -> list[Sequence[Place]]:
+        """What is decoded together: all, short prompts first, or (`seen`) so many in their order.
+
+        A place is an example's number, of which `prompts` has the tokens, and an attempt.
+        """
+        if self.padding == "masked":
+            return [sorted(places, key=lambda place: len(prompts[place[0]]))]
+        return [places[start : start + batch_size] for start in range(0, len(places), batch_size)]
+
+
+_PLAINLY = EvaluationPrompts()
+
+
 def evaluate(
     denoiser: Denoiser,
     *,
@@ -95,6 +130,7 @@ def evaluate(
     examples: Sequence[Example],
     chat: Chat,
     sampler: BlockSampler,
+    put: EvaluationPrompts = _PLAINLY,
     batch_size: int,
     batch_tokens: int | None = None,
     attempts: int = 1,
@@ -109,21 +145,27 @@ def evaluate(
     """
     if not examples:
         return Evaluation(samples=[], metric=task.metric)
-    encoded = [chat.encode_prompt(example.prompt) for example in examples]
+    first_words = put.prefilled(chat.tokenizer)
+    encoded = [chat.encode_prompt(example.prompt) + first_words for example in examples]
     places = [(i, attempt) for i in range(len(examples)) for attempt in range(attempts)]
-    by_length = sorted(places, key=lambda place: len(encoded[place[0]]))
-    attempt_of = torch.tensor([attempt for _, attempt in by_length], device=device)
-    trajectory = sampler.sample(
-        denoiser,
-        Prompts.pad([encoded[i] for i, _ in by_length], chat.special.eos_id, device),
-        keys_of([examples[i] for i, _ in by_length], seed, device, attempt_of),
-        chat.special,
-        at_once=batch_size,
-        tokens_at_once=batch_tokens,
-        on_progress=on_progress,
-    )
-    answers = chat.answers(trajectory.tokens)
-    decoded = zip(by_length, answers, chat.texts(answers), trajectory.steps.tolist(), strict=True)
+    batches = put.batches(places, encoded, batch_size)
+
+    def sampled(batch: Sequence[Place]) -> Trajectory:
+        prompts = Prompts.pad([encoded[i] for i, _ in batch], chat.special.eos_id, device)
+        attempt_of = torch.tensor([attempt for _, attempt in batch], device=device)
+        return sampler.sample(
+            denoiser,
+            prompts if put.padding == "masked" else prompts.unmasked(),
+            keys_of([examples[i] for i, _ in batch], seed, device, attempt_of),
+            chat.special,
+            at_once=batch_size,
+            tokens_at_once=batch_tokens,
+            on_progress=on_progress,
+        )
+
+    trajectory = Trajectory.joined([sampled(batch) for batch in batches])
+    answers, in_order = chat.answers(trajectory.tokens), [place for batch in batches for place in batch]
+    decoded = zip(in_order, answers, chat.texts(answers), trajectory.steps.tolist(), strict=True)
     samples = {
         (i, attempt): _graded(task, examples[i], answer, response, forwards, attempt=attempt)
         for (i, attempt), answer, response, forwards in decoded

@@ -28,13 +28,15 @@ def fitting(plan: Plan, split: Split, tokenizer: Any, *, context: int) -> Sequen
     """
     examples = plan.examples(split)
     gen_length = plan.evaluation_sampler.gen_length
-    room = context - gen_length
+    prefilled = len(plan.evaluation_prompts.prefilled(tokenizer))
+    room = context - gen_length - prefilled
     kept = [example for example in examples if len(encode_prompt(tokenizer, example.prompt)) <= room]
     too_long, policy = len(examples) - len(kept), plan.settings.long_prompts
     if too_long and (policy == "refuse" or not kept):
         raise UserError(
             f"long_prompts={policy}: {too_long} of {len(examples)} {split} prompts "
-            f"have more than {room} tokens (the model's {context} less gen_length={gen_length}); "
+            f"have more than {room} tokens (the model's {context} less gen_length={gen_length}"
+            f"{f' and {prefilled} of evaluation.prefill' if prefilled else ''}); "
             "long_prompts=skip leaves them out and counts them"
         )
     return kept

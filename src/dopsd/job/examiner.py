@@ -59,6 +59,7 @@ class Examiner:
                     examples=mine,
                     chat=student.chat,
                     sampler=self.plan.evaluation_sampler,
+                    put=self.plan.evaluation_prompts,
                     batch_size=batch_size,
                     batch_tokens=self.plan.settings.eval_batch_tokens,
                     attempts=samples,

@@ -32,11 +32,8 @@ def check_learnable(arguments: dict[str, Any], config: DictConfig) -> None:
         is_students_own = isinstance(arguments.get("teacher_weights"), _STUDENTS_OWN)
         _check_ratio(teacher, rollout, config, is_students_own=is_students_own)
     learning, objective = arguments.get("learning"), arguments.get("objective")
-    if isinstance(learning, Learning) and not learning.train_last_block and rollout.sampler.blocks == 1:
-        key = typed_key(config, "learning.train_last_block")
-        raise UserError(
-            f"{key}=false: gen_length={rollout.sampler.gen_length} has one block, nothing is left"
-        )
+    if isinstance(learning, Learning):
+        _check_states(learning, rollout, config)
     if isinstance(objective, Objective) and objective.renormalise and objective.vocab_top_k == 1:
         key = typed_key(config, "objective.vocab_top_k")
         raise UserError(f"{key}=1: two distributions over one entry are always equal; must be at least 2")
@@ -72,6 +69,19 @@ def _check_tries(rollout: Rollout, config: DictConfig) -> None:
             f"{temperature}=0: all {rollout.max_attempts} tries of a prompt would be the same; "
             f"needs {attempts}=1, or a temperature above 0"
         )
+
+
+def _check_states(learning: Learning, rollout: Rollout, config: DictConfig) -> None:
+    """States are left out, or cannot be cut."""
+    sampler, parts = rollout.sampler, learning.updates_per_rollout
+    if not learning.train_last_block and sampler.blocks == 1:
+        key = typed_key(config, "learning.train_last_block")
+        raise UserError(f"{key}=false: gen_length={sampler.gen_length} has one block, nothing is left")
+    steps = sampler.denoising_steps if sampler.threshold is None else sampler.gen_length
+    states = steps - (0 if learning.train_last_block else steps // sampler.blocks)
+    if learning.cut == "equal_chunks" and states <= parts:
+        key = typed_key(config, "learning.updates_per_rollout")
+        raise UserError(f"{key}={parts}: must be less than the {states} states that a trajectory has to cut")
 
 
 def _check_gap(

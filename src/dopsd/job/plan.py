@@ -15,6 +15,7 @@ from dopsd.config.errors import UserError
 from dopsd.config.rows import approximate_settings
 from dopsd.diffusion.block_cache import check_blocks
 from dopsd.diffusion.sampler import BlockSampler
+from dopsd.evaluation.decode import EvaluationPrompts
 from dopsd.job.checkpoints import check_checkpoint
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
@@ -42,6 +43,7 @@ class Settings:
     eval_batch_tokens: AtLeastOne | None
     eval_limit: AtLeastOne | None
     long_prompts: Literal["refuse", "skip"]
+    max_prompt_length: AtLeastOne | None
     early_stopping: AtLeastOne | None
     curve_over: str
 
@@ -58,6 +60,7 @@ class Plan:
     stop_at: StopAt | None
     task: Task
     evaluation_sampler: BlockSampler
+    evaluation_prompts: EvaluationPrompts
     model: Recipe
     lora: Recipe | None
     adapter: Path | None
@@ -77,6 +80,7 @@ class Plan:
             stop_at=build(config, "stop_at"),
             task=build(config, "task"),
             evaluation_sampler=_evaluation_sampler(config, method),
+            evaluation_prompts=build(config, "evaluation") or EvaluationPrompts(),  # older runs have none
             model=required(config, "model"),
             lora=prepare(config, "lora"),
             adapter=None if config.get("adapter") is None else Path(config.adapter),

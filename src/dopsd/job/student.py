@@ -1,6 +1,6 @@
 """The student: a network, with adapters or without, and the chat that it understands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ class Student:
 
     def method(self) -> Method:
         """The training method, for this student as it is now."""
-        return self.plan.method(network=self.network, chat=self.chat, task=self.plan.task)
+        chat = replace(self.chat, max_prompt_length=self.plan.settings.max_prompt_length)
+        return self.plan.method(network=self.network, chat=chat, task=self.plan.task)
 
     def save(self, directory: Path) -> None:
         """The adapter, or all weights where there is none."""

@@ -1,13 +1,15 @@
 """d-OPSD: on-policy self-distillation of a masked diffusion language model (arXiv 2606.18195)."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Annotated, Any, Literal, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
+from torch.optim import Optimizer
 
 from dopsd import ranks
 from dopsd.diffusion.counted import counted
@@ -15,12 +17,14 @@ from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.trajectory import States
 from dopsd.distillation.divergence import Objective, PositionLosses
 from dopsd.distillation.later_state import StateChoice
+from dopsd.distillation.parts import LEFT_OUT, before_the_end, equal_chunks, shares_of_time
 from dopsd.distillation.state_sample import times_counted
 from dopsd.distillation.supervision import Supervision
 from dopsd.distillation.targets import Targets
 from dopsd.distillation.teacher import Teacher, TeacherView
 from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
+from dopsd.method.schedule import rate_zero
 from dopsd.method.teacher_weights import TeacherWeights
 from dopsd.model import dropout_off
 from dopsd.model.visible import Visible
@@ -34,8 +38,11 @@ class Learning:
     """Which visited states become optimizer steps, and what their losses are averaged over (eq. 11, 12).
 
     `states_per_trajectory` takes a sample of each trajectory's states in place of all: the same loss on average, and
-    fewer forwards. `states` chooses one state, which then is its trajectory's whole loss. Raises ValueError where the
-    states cannot be divided into the updates.
+    fewer forwards. `states` chooses one state, which then is its trajectory's whole loss. `states_until=end_of_text`
+    leaves out what the sampler did behind it. `cut` says how several updates divide a trajectory's states; equal chunks
+    leave out its last ones, and a trajectory that is too short. An update with `nothing_to_learn` is left out, or steps
+    on gradients of 0; the run's `first_update` may have a rate of 0. Raises ValueError where the states cannot be
+    divided into the updates.
     """
 
     learn_from: Literal["accepted", "all"] = "accepted"
@@ -45,21 +52,28 @@ class Learning:
     updates_per_rollout: Annotated[int, Field(ge=1)] = 1
     states_per_trajectory: Annotated[int, Field(ge=1)] | None = None
     train_last_block: bool = True
+    states_until: Literal["canvas", "end_of_text"] = "canvas"
+    cut: Literal["shares_of_time", "equal_chunks"] = "shares_of_time"
+    nothing_to_learn: Literal["no_step", "zero_gradient"] = "no_step"
+    first_update: Literal["scheduled", "rate_zero"] = "scheduled"
+    teacher_dropout: bool = False
     states: StateChoice | None = None
 
     def __post_init__(self) -> None:
-        if self.states is not None and (self.updates_per_rollout, self.states_per_trajectory) != (1, None):
-            name, value, allowed = (
-                ("updates_per_rollout", self.updates_per_rollout, 1)
-                if self.updates_per_rollout != 1
-                else ("states_per_trajectory", self.states_per_trajectory, "null")
-            )
-            raise ValueError(f"{name}={value}: must be {allowed} with states=one, one state of each rollout")
+        for name, allowed in (_OF_ONE_STATE if self.states is not None else {}).items():
+            if (value := getattr(self, name)) != allowed:
+                known = "null" if allowed is None else allowed
+                raise ValueError(
+                    f"{name}={value}: must be {known} with states=one, one state of each rollout"
+                )
         if self.states_per_trajectory is not None and self.states_per_trajectory % self.updates_per_rollout:
             raise ValueError(
                 f"states_per_trajectory={self.states_per_trajectory}: must be a multiple of "
                 f"updates_per_rollout={self.updates_per_rollout}"
             )
+
+
+_OF_ONE_STATE = {"updates_per_rollout": 1, "states_per_trajectory": None, "cut": "shares_of_time"}
 
 
 class DOPSD(OnPolicy):
@@ -102,47 +116,63 @@ class DOPSD(OnPolicy):
         """One rollout of the batch's prompts, then the optimizer steps on the states it visited."""
         examples = [draw.example for draw in batch]
         prompts = self.chat.prompts(examples).to(self.device)
-        shown = self.chat.prompts_of(map(self.teacher.message, examples)).to(self.device)
+        messages, last = map(self.teacher.message, examples), self.teacher.max_prompt_length
+        shown = self.chat.prompts_of(messages, last=last).to(self.device)
         rollout = self.roll_out(batch, prompts)
         prompts, shown = prompts[rollout.prompt], shown[rollout.prompt]
         learnt, trajectories = [], set()
-        for states, view in self._parts(rollout, shown):
-            weights = self._weights(states, rollout)
-            counted = weights > 0
-            learnt.append(self._learn(states[counted], view[counted], prompts, weights[counted]))
-            trajectories.update(states.rollout.tolist())
+        for number, (states, view) in enumerate(self._parts(rollout, shown)):
+            with self._rate_of(batch_idx, number):
+                if len(states):
+                    weights = self._weights(states, rollout)
+                    counted = weights > 0
+                    learnt.append(self._learn(states[counted], view[counted], prompts, weights[counted]))
+                    trajectories.update(states.rollout.tolist())
+                elif self.learning.nothing_to_learn == "zero_gradient":
+                    self._learn_nothing()
         if learnt:
             self.log_updates(learnt, examples=float(len(trajectories)))
 
     def _parts(self, rollout: RolloutBatch, shown: Prompts) -> Iterator[tuple[States, TeacherView]]:
-        """The supervised states and their teacher's input, cut in time into `updates_per_rollout` parts."""
+        """The supervised states and their teacher's input of each of the `updates_per_rollout` updates, in time."""
         visited = self._visited(rollout)
-        wanted = torch.ones_like(visited.step, dtype=torch.bool)
-        if self.learning.learn_from == "accepted":
-            wanted &= rollout.accepted[visited.rollout]
-        if not self.learning.train_last_block:
-            wanted &= visited.later.any(-1)
-        parts = self.learning.updates_per_rollout
-        part = visited.step * parts // rollout.trajectory.steps[visited.rollout]
-        for number in range(parts):
-            states = visited[wanted & (part == number)]
-            view = self.teacher.view(states, shown[states.rollout], rollout.keys[states.rollout])
+        part = self._part_of(visited, rollout)
+        for number in range(self.learning.updates_per_rollout):
+            states = visited[part == number]
+            keys, eos_id = rollout.keys[states.rollout], self.chat.special.eos_id
+            view = self.teacher.view(states, shown[states.rollout], keys, eos_id=eos_id)
             view = view if self._sees_later else view.without_later(states)
             is_supervised = self.supervision.count(states, view.revealed) > 0
-            if is_supervised.any():
-                yield states[is_supervised], view[is_supervised]
+            yield states[is_supervised], view[is_supervised]
+
+    def _part_of(self, visited: States, rollout: RolloutBatch) -> Int[Tensor, "S"]:
+        """The update that each state is learnt from in; logs how many trajectories were too short to be cut."""
+        learning, parts = self.learning, self.learning.updates_per_rollout
+        if learning.cut == "equal_chunks":
+            part = equal_chunks(visited.rollout, parts)
+            long_enough = visited.rollout[part != LEFT_OUT].unique()
+            self.log_step({"train/too_short": float(len(rollout) - len(long_enough))})
+        else:
+            part = shares_of_time(visited, rollout.trajectory.steps[visited.rollout], parts)
+        if learning.learn_from == "accepted":
+            part = part.where(rollout.accepted[visited.rollout], LEFT_OUT)
+        return part
 
     def _visited(self, rollout: RolloutBatch) -> States:
-        """All states, or the one of each rollout that is chosen, with their open positions."""
+        """The states that may be learnt from, or the one of each rollout that is chosen, with their open positions."""
         visited = rollout.trajectory.visited_states(self.chat.special.mask_id)
         answer = counted(rollout.trajectory, self.chat.special.end_ids)
         if self.supervision.of_the_answer:
             is_open = visited.is_masked & answer[visited.rollout]
             visited = replace(visited, open=is_open if self._sees_later else is_open & ~visited.later)
-        if self.learning.states is None:
-            return visited
-        rows, keys = answer[visited.rollout], rollout.keys[visited.rollout]
-        return visited[self.learning.states.rows(visited, rows, keys)]
+        if self.learning.states is not None:
+            rows, keys = answer[visited.rollout], rollout.keys[visited.rollout]
+            visited = visited[self.learning.states.rows(visited, rows, keys)]
+        if not self.learning.train_last_block:
+            visited = visited[visited.later.any(-1)]
+        if self.learning.states_until == "end_of_text":
+            visited = visited[before_the_end(visited, self.chat.special.eos_id)]
+        return visited
 
     def _weights(self, states: States, rollout: RolloutBatch) -> Float[Tensor, "S"]:
         """What each state counts: mean over the states of a trajectory (eq. 11), then over trajectories (eq. 12).
@@ -164,6 +194,17 @@ class DOPSD(OnPolicy):
         number = learning.states_per_trajectory // learning.updates_per_rollout
         return weights * times_counted(states.rollout, rollout.keys[states.rollout], number)
 
+    def _rate_of(self, training_step: int, update: int) -> AbstractContextManager[None]:
+        """The schedule's learning rate, or that of the run's first update."""
+        if training_step or update or self.learning.first_update == "scheduled":
+            return nullcontext()
+        return rate_zero(cast(Optimizer, self.optimizers(use_pl_optimizer=False)))
+
+    def _learn_nothing(self) -> None:
+        """An optimizer step on gradients of 0."""
+        self.update(rows=0, width=1, of=Forwards(rows=0, tokens=0)).step_without_gradient()
+        self.teacher_weights.after_update()
+
     def _learn(
         self, states: States, view: TeacherView, prompts: Prompts, weights: Float[Tensor, "S"]
     ) -> dict[str, float]:
@@ -181,23 +222,25 @@ class DOPSD(OnPolicy):
                 update.backward(*self._losses(states[rows], view[rows], prompts, weights[rows]))
         norm, totals = update.step()
         self.teacher_weights.after_update()
-        loss, divergence, overlap, entropy, weight = totals.tolist()
+        loss, divergence, overlap, entropy, clip_ratio, weight = totals.tolist()
         return {
             "train/loss": loss,
             "train/gradient_norm": float(norm),
             "train/states": float(number),
             "distill/divergence": divergence,
             "distill/clipped_fraction": 1 - loss / divergence if divergence > 0 else 0.0,
+            "distill/clip_ratio": clip_ratio / weight,
             "distill/top_k_overlap": overlap / weight,
             "distill/entropy": entropy / weight,
         }
 
     def _losses(
         self, states: States, view: TeacherView, prompts: Prompts, weights: Float[Tensor, "S"]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "6"]]:
         """The weighted sum of 1/|K_t| sum_{i in K_t} D(P_student^i, P_teacher^i), and the sums that are logged."""
         mask_id, lend = self.chat.special.mask_id, self.teacher_weights.network
-        with self.clock("teacher"), torch.no_grad(), dropout_off(self.network), lend() as teacher:
+        dropout = nullcontext() if self.learning.teacher_dropout else dropout_off(self.network)
+        with self.clock("teacher"), torch.no_grad(), dropout, lend() as teacher:
             targets = Targets.of(teacher, states, view, self.supervision, mask_id=mask_id)
         with self.clock("student"):
             own = prompts[states.rollout]

@@ -1,9 +1,12 @@
 """The learning rate over a run."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 
 from pydantic import Field
+from torch.optim import Optimizer
 
 from dopsd.setting import setting
 
@@ -25,3 +28,16 @@ class Schedule:
         progress = min((step - self.warmup_steps) / max(max_steps - self.warmup_steps, 1), 1.0)
         left = 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
         return self.final + (1 - self.final) * left
+
+
+@contextmanager
+def rate_zero(optimizer: Optimizer) -> Iterator[None]:
+    """Inside, the optimizer remembers gradients and moves nothing."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    try:
+        for group in optimizer.param_groups:
+            group["lr"] = 0.0
+        yield
+    finally:
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate

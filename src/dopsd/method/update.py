@@ -97,6 +97,15 @@ class Update:
         self.budget.update(self.of)
         return norm, figures
 
+    def step_without_gradient(self) -> None:
+        """Moves the weights by what the optimizer remembers, and by weight decay: every gradient is 0."""
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:
+                parameter.grad = torch.zeros_like(parameter)
+        with self.clock("optimizer"):
+            self.optimizer.step()
+        self.budget.update(self.of)
+
     @property
     def _is_sharded(self) -> bool:
         return isinstance(self.network, FSDPModule)

@@ -81,7 +81,8 @@ class Overlap(Probe):
             overlap = torch.full((len(tried), self.rollout.sampler.denoising_steps), torch.nan)
             for start in range(0, len(states), subject.batch_size):
                 part = states[start : start + subject.batch_size]
-                view = teacher.view(part, shown[part.rollout], tried.keys[part.rollout])
+                keys, eos_id = tried.keys[part.rollout], subject.chat.special.eos_id
+                view = teacher.view(part, shown[part.rollout], keys, eos_id=eos_id)
                 supervised = self.supervision.count(part, view.revealed) > 0
                 if supervised.any():
                     part, view = part[supervised], view[supervised]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Int
@@ -28,7 +28,8 @@ class Rollout:
     """Rejection sampling: a prompt's next try starts as soon as its last one was refused, whatever other prompts do.
 
     `parallel_tries` of a prompt are in flight at once: more than are kept, but none waits for the one before. The
-    result is the same; it pays where a forward of many rows costs no more than one of few.
+    result is the same; it pays where a forward of many rows costs no more than one of few. Verdicts are about the
+    answer, or (`judged=canvas`) about all that is written, end tokens and what stands behind them included.
     """
 
     sampler: BlockSampler
@@ -36,6 +37,7 @@ class Rollout:
     parallel_tries: Annotated[int, Field(ge=1)] = 1
     keep: Keep = "first"
     dropout: bool = False
+    judged: Literal["answer", "canvas"] = "answer"
 
     def of_length(self, gen_length: int) -> "Rollout":
         """The same with answers of so many tokens."""
@@ -73,7 +75,8 @@ class Rollout:
             done, rows = _steps_until_done(decoding)
             order += done
             finished.append(self.sampler.trajectory(rows, chat.special))
-            for t, response in zip(done, chat.responses(finished[-1].tokens), strict=True):
+            responses = chat.responses if self.judged == "answer" else chat.whole_texts
+            for t, response in zip(done, responses(finished[-1].tokens), strict=True):
                 tries.finish(t, task.verdict(draws[t.prompt].example, response))
             decoding.drop(tries.settled)
             on_progress(len(tries.settled))

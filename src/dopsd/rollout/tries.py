@@ -5,8 +5,8 @@ from typing import Literal
 from dopsd.diffusion.decoding import Try
 from dopsd.task import Verdict
 
-Keep = Literal["first", "best", "all"]
-"""Of a prompt's tries: the first accepted one (else the best), the best of all, or every one."""
+Keep = Literal["first", "best", "last_best", "all"]
+"""Of a prompt's tries: the first accepted one (else the best), the first or the last of the best, or every one."""
 
 
 class Tries:
@@ -71,4 +71,5 @@ class Tries:
         attempts, verdicts = range(self._wanted(prompt)), self._verdicts[prompt]
         if self._keep == "all":
             return list(attempts)
-        return [max(attempts, key=lambda attempt: (verdicts[attempt].accepted, verdicts[attempt].score))]
+        in_order = reversed(attempts) if self._keep == "last_best" else attempts
+        return [max(in_order, key=lambda attempt: (verdicts[attempt].accepted, verdicts[attempt].score))]
