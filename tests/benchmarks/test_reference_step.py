@@ -17,13 +17,24 @@ EVERYTHING = (
     *("learning.learn_from=all", "max_attempts=2", "updates_per_rollout=1"),
     *("lora_dropout=0.0", "gradient_clip=1e9"),
 )
+# What the straightforward way does not do: tests/method/test_parity.py has these rules.
+CODE = (
+    *(
+        "parity=code",
+        "parity.end_block=like_others",
+        "parity.cut=shares_of_time",
+        "parity.states_until=canvas",
+    ),
+    *("parity.early_exit=true", "parity.judged=answer", "parity.first_update=scheduled"),
+    *("parity.loss_dtype=float32", "parity.confidence_dtype=float32"),
+)
 
 
 @pytest.mark.parametrize(
     "overrides",
     [
         [],
-        ["parity=code"],
+        CODE,
         ["parity=paper"],
         ["divergence=fkl", "clip=nonnegative", "rho=0.5"],
         ["task=sudoku", "divergence=jsd", "rollout.sampler.early_exit=false"],

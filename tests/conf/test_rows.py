@@ -1,11 +1,14 @@
 """The rows of an evaluation: one for each of the lengths and weights, decoded with the usual share of steps."""
 
+from pathlib import Path
+
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from dopsd.config.errors import UserError
 from dopsd.config.rows import rows_of
+from dopsd.config.saved import planned, written_out
 from dopsd.entry.composing import CONF
 from dopsd.job.plan import Plan
 
@@ -83,3 +86,19 @@ def test_every_key_of_an_evaluation_builds() -> None:
     plan = Plan.of(row)
     assert plan.settings.long_prompts == "skip"
     assert plan.evaluation_sampler.temperature == 0.5
+
+
+def test_prompts_are_put_as_in_the_run_unless_typed(tmp_path: Path) -> None:
+    with initialize_config_dir(CONF, version_base="1.3"):
+        config = compose("train", ["parity=code"], return_hydra_config=True)
+        with open_dict(config):
+            hydra = config.pop("hydra")
+        saved = written_out(planned(config, hydra))
+    (tmp_path / "weights" / "best").mkdir(parents=True)
+    OmegaConf.save(saved, tmp_path / "config.yaml")
+    (row,) = rows(f"checkpoint={tmp_path}", "evaluation.padding=masked").values()
+    assert (row.evaluation.prefill, row.evaluation.padding) == ("<reasoning>", "masked")
+    del saved.evaluation  # as runs were before
+    OmegaConf.save(saved, tmp_path / "config.yaml")
+    (row,) = rows(f"checkpoint={tmp_path}").values()
+    assert (row.evaluation.prefill, row.evaluation.padding) == ("", "masked")
