@@ -23,8 +23,8 @@ from dopsd.config.of_a_probe import probed
 from dopsd.config.paths import SWEEP, literal, quoted, resume_command
 from dopsd.config.rows import rows_of
 from dopsd.config.saved import CONFIG, planned, typed_overrides
+from dopsd.config.sweep_list import write_jobs
 from dopsd.entry.composing import explain, refuse_unknown_appended
-from dopsd.entry.sweep import write_jobs
 from dopsd.files import WritingError, missing_directories
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _agree_on_directory(hardware: "Hardware | None", config: DictConfig, key: st
 
 
 def _header(config: DictConfig, jobs: Sequence[Sequence[str]]) -> str:
-    from dopsd.job.sweep import common_overrides  # noqa: PLC0415
+    from dopsd.report.runs.arms import common_overrides  # noqa: PLC0415
 
     typed, common = typed_overrides(config.hydra), common_overrides(jobs)
     which = f"job {config.hydra.job.num + 1}" + (f" of {len(jobs)}" if jobs else "")

@@ -11,6 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from dopsd import ranks
 
+ENDED_BY = "ended by"
+"""How the last line of a log begins that tells why."""
+
 
 class Display:
     """Bars and lines on stderr (bars only on a terminal); the first rank speaks for all.
@@ -41,9 +44,9 @@ class Display:
         logging.getLogger().addHandler(self._log)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if kind is not None:
-            self._keep(f"ended by {kind.__name__}")
+            self._keep(" ".join(f"{ENDED_BY} {kind.__name__}: {error}".split()))
         logging.getLogger().removeHandler(self._log)
         self._log.close()
         self._progress.stop()
