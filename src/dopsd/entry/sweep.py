@@ -37,8 +37,16 @@ def commands_of(arguments: Sequence[str], entry: str) -> Iterator[list[str]]:
         yield list(arguments)
         return
     more = [argument for argument in arguments if key_of(argument) != "resume"]
-    for name, overrides in read_jobs(sweep, "resume"):
-        yield from _unfinished(sweep / name, overrides, more)
+    for job in read_jobs(sweep, "resume"):
+        if job.refused:
+            log.warning("%s is left out (%s)", sweep / job.directory, job.refused)
+        else:
+            yield from _unfinished(sweep / job.directory, job.overrides, more)
+
+
+def is_of_a_sweep(arguments: Sequence[str], entry: str) -> bool:
+    """Whether these arguments resume a sweep."""
+    return entry == "train" and _resumed_sweep(arguments) is not None
 
 
 def leave_table(arguments: Sequence[str], entry: str) -> None:

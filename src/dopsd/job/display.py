@@ -13,6 +13,20 @@ from dopsd import ranks
 
 ENDED_BY = "ended by"
 """How the last line of a log begins that tells why."""
+_LINE = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
+
+
+def note_end(log: Path, error: BaseException) -> None:
+    """Writes into a log why what has not come as far as a Display has ended; not where a log says so already."""
+    if log.exists() and ENDED_BY in log.read_text(encoding="utf-8").splitlines()[-1]:
+        return
+    line = _LINE.format(logging.makeLogRecord({"msg": _end(type(error), error)}))
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+def _end(kind: type[BaseException], error: BaseException | None) -> str:
+    return " ".join(f"{ENDED_BY} {kind.__name__}: {error}".split())
 
 
 class Display:
@@ -37,7 +51,7 @@ class Display:
         self._part: TaskID | None = None
         file = log if ranks.is_first() else None
         self._log = logging.NullHandler() if file is None else logging.FileHandler(file, encoding="utf-8")
-        self._log.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        self._log.setFormatter(_LINE)
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -46,7 +60,7 @@ class Display:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if kind is not None:
-            self._keep(" ".join(f"{ENDED_BY} {kind.__name__}: {error}".split()))
+            self._keep(_end(kind, error))
         logging.getLogger().removeHandler(self._log)
         self._log.close()
         self._progress.stop()

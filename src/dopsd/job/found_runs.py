@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from dopsd.config.errors import UserError
 from dopsd.config.paths import SWEEP
 from dopsd.config.saved import CONFIG, key_of, read_saved
-from dopsd.config.sweep_list import read_jobs
+from dopsd.config.sweep_list import SweepJob, read_jobs
 from dopsd.evaluation.interval import Interval
 from dopsd.job.display import ENDED_BY
 from dopsd.job.metrics_file import STEP, read_metrics
@@ -75,6 +75,12 @@ def read_run(directory: Path, arms: Mapping[str, str | None], overrides: Sequenc
         curve=curve,
         **about,
     )
+
+
+def read_job(sweep: Path, job: SweepJob, arms: Mapping[str, str | None]) -> Run:
+    """A job of a sweep, whatever there is of it."""
+    run = read_run(sweep / job.directory, arms, job.overrides)
+    return replace(run, state="refused", note=job.refused) if job.refused else run
 
 
 def _about(arms: Mapping[str, str | None], overrides: Sequence[str]) -> dict[str, Any]:
@@ -149,25 +155,26 @@ def _json(file: Path) -> Mapping[str, Any]:
 def _not_started(sweep: Path) -> Iterator[Run]:
     """The jobs of a sweep that have no directory yet; their arms as far as those that have one tell."""
     jobs = read_jobs(sweep, "runs")
-    commands = [_command(sweep / name) for name, _ in jobs if (sweep / name / CONFIG).is_file()]
+    missing = [job for job in jobs if not (sweep / job.directory / CONFIG).is_file()]
+    commands = [_command(sweep / job.directory) for job in jobs if job not in missing]
     started = [command for command in commands if command]
-    for name, overrides in jobs:
-        if not (sweep / name / CONFIG).is_file():
-            like = max(started, key=lambda it: len({*it["overrides"]} & {*overrides}), default={"arms": {}})
-            arms = like["arms"]
-            typed = {key_of(override): override.partition("=")[2] for override in overrides}
-            yield read_run(sweep / name, arms | {k: v for k, v in typed.items() if k in arms}, overrides)
+    for job in missing:
+        of_it = {*job.overrides}
+        like = max(started, key=lambda it: len({*it["overrides"]} & of_it), default={"arms": {}})
+        typed = {key_of(override): override.partition("=")[2] for override in job.overrides}
+        arms = like["arms"] | {key: value for key, value in typed.items() if key in like["arms"]}
+        yield read_job(sweep, job, arms)
 
 
 def _unfinished(directory: Path, curve: Sequence[Mapping[str, float]]) -> tuple[State, str]:
     run = RunDirectory(directory)
-    if not (directory / CONFIG).exists():
-        return "not started", ""
     reached = f"step {curve[-1][STEP]:.0f}" if curve else "before the first step"
     last = run.log.read_text(encoding="utf-8").splitlines()[-1:] if run.log.exists() else []
     if ended := re.search(rf"{ENDED_BY} (\w+):? ?(.*)$", "".join(last)):
         state = "stopped" if ended[1] in _INTERRUPTIONS else "failed"
         return state, f"{reached}; {ended[2] or ended[1]}"
+    if not (directory / CONFIG).exists():
+        return "not started", ""
     written = _written(directory)
     return _silent_state(written), f"{reached}, last written {datetime.fromtimestamp(written):%Y-%m-%d %H:%M}"
 

@@ -5,26 +5,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dopsd.job.found_runs import read_run
+from dopsd.config.sweep_list import SweepJob
+from dopsd.job.found_runs import read_job
 from dopsd.job.run_directory import RunDirectory
 from dopsd.job.table import markdown, show_table
 from dopsd.report.runs.arms import Arm, arms_of, common_overrides
 from dopsd.report.runs.run import WEIGHTS, Run
 
 
-def leave_sweep_table(directory: Path, jobs: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """sweep.json, sweep.md and a table on stdout, of jobs given by their directory's name and their overrides."""
-    read = [read_run(directory / name, {}, overrides) for name, overrides in jobs]
+def leave_sweep_table(directory: Path, jobs: Sequence[SweepJob]) -> None:
+    """sweep.json, sweep.md and a table on stdout, with a line under it for whatever has no results."""
+    read = [read_job(directory, job, {}) for job in jobs]
     arms = arms_of(read)
     common = common_overrides([arm.setting for arm in arms])
     rows = [_row(arm, common) for arm in arms]
     columns, cells = ["setting", "seeds", *WEIGHTS], [_cells(*of) for of in zip(rows, arms, strict=True)]
-    states = [_state(*of) for of in zip(read, jobs, strict=True)]
+    states = [_state(run, job) for run, job in zip(read, jobs, strict=True)]
     run = RunDirectory(directory)
     run.write_json("sweep.json", {"common": sorted(common), "settings": rows, "jobs": states})
     run.write("sweep.md", markdown(columns, cells))
     title = f"{len(jobs)} jobs, accuracy on test, mean over seeds and problems [95 % interval]"
-    show_table(title, columns, cells, where=directory)
+    notes = [
+        f"{run.directory.name}: {run.state}; {run.note}" for run in read if not run.has_ended and run.note
+    ]
+    show_table(title, columns, cells, notes=notes, where=directory)
 
 
 def _row(arm: Arm, common: Collection[str]) -> dict[str, Any]:
@@ -36,10 +40,9 @@ def _row(arm: Arm, common: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _state(run: Run, job: tuple[str, Sequence[str]]) -> dict[str, Any]:
-    name, overrides = job
+def _state(run: Run, job: SweepJob) -> dict[str, Any]:
     note = {"note": run.note} if run.note else {}
-    return {"overrides": list(overrides), "directory": name, "state": run.state, **note}
+    return {"overrides": list(job.overrides), "directory": job.directory, "state": run.state, **note}
 
 
 def _cells(row: Mapping[str, Any], arm: Arm) -> list[str]:
