@@ -56,6 +56,7 @@ def fit(
             evaluate_dev=lambda: examiner(student, "dev", f"dev, step {bar.step}"),
             every=settings.eval_every,
             best_directory=run.weights("best"),
+            chat=student.chat,
             patience=settings.early_stopping,
         )
         callbacks = [measures, bar, learning, held_out, resume_point]

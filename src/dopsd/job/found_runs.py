@@ -83,10 +83,15 @@ def read_job(sweep: Path, job: SweepJob, arms: Mapping[str, str | None]) -> Run:
     return replace(run, state="refused", note=job.refused) if job.refused else run
 
 
+def settings_of(overrides: Sequence[str]) -> dict[str, str]:
+    """What was typed, by its key, but for the seed and for what changes nothing: what makes an arm."""
+    typed = {key_of(override): override.partition("=")[2] for override in overrides}
+    return {key: value for key, value in typed.items() if key.partition(".")[0] not in _NOT_SETTINGS}
+
+
 def _about(arms: Mapping[str, str | None], overrides: Sequence[str]) -> dict[str, Any]:
     typed = {key_of(override): override.partition("=")[2] for override in overrides}
-    settings = {key: v for key, v in typed.items() if key.partition(".")[0] not in _NOT_SETTINGS}
-    return {"arms": arms, "typed": settings, "seed": typed.get("seed", "default")}
+    return {"arms": arms, "typed": settings_of(overrides), "seed": typed.get("seed", "default")}
 
 
 def _of_wandb(run: OfflineRun) -> Run:
