@@ -56,12 +56,15 @@ def train(config: "DictConfig", directory: Path) -> None:
     job.show_table(tested.title(config.command.arms.task), *tested.table(), notes=notes, where=run.path)
 
 
-def _job(config: "DictConfig", hydra: "HydraConf") -> None:
+def _job(config: "DictConfig", hydra: "HydraConf") -> float:
+    """The best accuracy on dev, for a sweeper that looks for it."""
     from dopsd.config.saved import planned  # noqa: PLC0415
     from dopsd.entry.processes import on_every_process  # noqa: PLC0415
+    from dopsd.job import RunDirectory  # noqa: PLC0415
 
     directory = Path(config.resume or hydra.runtime.output_dir)
     on_every_process(train, planned(config, hydra), directory)
+    return RunDirectory(directory).best_on_dev
 
 
 def main() -> None:

@@ -80,7 +80,7 @@ def choosing(group: str, arm: str) -> list[str]:
 
 def test_every_file_is_an_entry_an_arm_or_hydras_own() -> None:
     entries = {str(file) for file in FILES if file.parent == Path()}
-    assert entries == {"train", "evaluate", "probe", "grade"}
+    assert entries == {"train", "evaluate", "probe", "grade", "report"}
     for group in {group for group, _ in ARMS if "/" not in group}:
         assert methods_with(group), group
 

@@ -21,7 +21,7 @@ FILES = sorted(
     for file in (*ROOT.rglob("*.md"), *ROOT.glob("conf/*.yaml"))
     if not {".venv", ".git"} & set(file.parts)
 )
-_COMMAND = re.compile(r"python -m dopsd\.(train|evaluate|probe|grade)(?!:)\b([^`\n]*)")
+_COMMAND = re.compile(r"python -m dopsd\.(train|evaluate|probe|grade|report)(?!:)\b([^`\n]*)")
 COMMANDS = sorted({(found[1], found[2]) for file in FILES for found in _COMMAND.finditer(file.read_text())})
 
 
@@ -32,7 +32,7 @@ def words(command: str) -> list[str]:
 
 
 def test_there_are_some_of_every_entry() -> None:
-    assert {entry for entry, _ in COMMANDS} == {"train", "evaluate", "probe", "grade"}
+    assert {entry for entry, _ in COMMANDS} == {"train", "evaluate", "probe", "grade", "report"}
     assert len(COMMANDS) > 30
 
 

@@ -57,6 +57,7 @@ def fit(
             evaluate_dev=lambda: examiner(student, "dev", f"dev, step {bar.step}"),
             every=settings.eval_every,
             best_directory=run.weights("best"),
+            chat=student.chat,
             patience=settings.early_stopping,
         )
         callbacks: list[L.Callback] = [measures, bar, learning, held_out]
