@@ -45,7 +45,7 @@ def specification(workspace: Any) -> dict[str, Any]:
 
 def _built(asked: dict[str, str]) -> Any:
     try:
-        import wandb_workspaces  # noqa: F401, PLC0415
+        import wandb_workspaces  # noqa: F401, PLC0415  # pyright: ignore
     except ImportError as error:
         raise UserError('dashboard: needs another package (pip install "dopsd[dashboard]")') from error
     from dopsd.report.dashboard import workspace  # noqa: PLC0415
