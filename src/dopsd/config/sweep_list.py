@@ -8,6 +8,7 @@ import yaml
 
 from dopsd.config.errors import UserError
 from dopsd.config.paths import SWEEP
+from dopsd.config.saved import CONFIG, read_saved
 from dopsd.files import write_text
 
 
@@ -45,6 +46,15 @@ def read_jobs(directory: Path, key: str) -> list[SweepJob]:
         ]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
         raise UserError(f"{key}={directory}: {SWEEP} cannot be read ({error})") from error
+
+
+def jobs_there(sweep: Path) -> list[SweepJob]:
+    """The jobs that have begun, where a sweeper has chosen them as it went; raises UserError."""
+    directories = sorted(file.parent for file in sweep.glob(f"*/{CONFIG}"))
+    return [
+        SweepJob(directory=it.name, overrides=list(read_saved(it, "hydra.sweep.dir").command.overrides))
+        for it in directories
+    ]
 
 
 def refused(job: Path) -> str:

@@ -22,8 +22,8 @@ from dopsd.config.errors import EscapingError, UserError
 from dopsd.config.of_a_probe import probed
 from dopsd.config.paths import SWEEP, literal, quoted, resume_command
 from dopsd.config.rows import rows_of
-from dopsd.config.saved import CONFIG, planned, read_saved, typed_overrides
-from dopsd.config.sweep_list import SweepJob, write_jobs
+from dopsd.config.saved import CONFIG, planned, typed_overrides
+from dopsd.config.sweep_list import SweepJob, jobs_there, write_jobs
 from dopsd.entry.composing import explain, refuse_unknown_appended
 from dopsd.files import WritingError, missing_directories
 
@@ -82,22 +82,13 @@ def interrupted() -> str:
 def leave_sweep_table() -> None:
     """One table over the jobs of a sweep, where the command was one and a job has begun, however it ended."""
     for directory, planned_jobs in _sweep:
-        jobs = planned_jobs or _jobs_there(directory)
+        jobs = planned_jobs or jobs_there(directory)
         if ranks.is_first() and any((directory / job.directory / CONFIG).exists() for job in jobs):
             from dopsd.job.sweep import leave_sweep_table  # noqa: PLC0415
 
             write_jobs(directory, jobs)
             leave_sweep_table(directory, jobs)
     _sweep.clear()
-
-
-def _jobs_there(sweep: Path) -> list[SweepJob]:
-    """The jobs that a sweeper has chosen as it went."""
-    directories = sorted(file.parent for file in sweep.glob(f"*/{CONFIG}"))
-    return [
-        SweepJob(directory=it.name, overrides=list(read_saved(it, "hydra.sweep.dir").command.overrides))
-        for it in directories
-    ]
 
 
 def remove_what_is_empty() -> None:

@@ -32,12 +32,12 @@ def failing_alone(directory: Path) -> Iterator[None]:
     try:
         yield
         return
-    except (SystemExit, EscapingError) as raised:
+    except (Exception, SystemExit, EscapingError) as raised:
         if ranks.count() > 1:
             raise
         error = raised.error if isinstance(raised, EscapingError) else raised
-    if isinstance(error, UserError):
-        line = error.message
+    if isinstance(error, UserError | ElsewhereError):
+        line = str(error)
     elif isinstance(error, SystemExit):
         line = "the processes of the job have ended"
     else:

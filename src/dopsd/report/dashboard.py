@@ -3,8 +3,18 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from wandb_workspaces.reports.v2 import BarPlot, Config, LinePlot, MediaBrowser, RunComparer  # pyright: ignore
-from wandb_workspaces.workspaces import Section, Workspace, WorkspaceSettings  # pyright: ignore
+from wandb_workspaces.reports.v2 import (  # pyright: ignore[reportMissingImports]
+    BarPlot,
+    Config,
+    LinePlot,
+    MediaBrowser,
+    RunComparer,
+)
+from wandb_workspaces.workspaces import (  # pyright: ignore[reportMissingImports]
+    Section,
+    Workspace,
+    WorkspaceSettings,
+)
 
 from dopsd.method.budget import BUDGET
 
