@@ -66,7 +66,7 @@ def test_wandb_has_a_table_at_every_evaluation(trained: Any, evaluations: list[E
             steps = [int(step) for step in re.findall(r"\[(\d+)\](?= |$)", order)]
             assert steps == list(sample.steps)
             assert len(steps) == sample.tokens
-            assert sorted(steps[:4]) == list(range(len(steps[:4])))  # the first block: a token a step
+            assert set(steps[:4]) <= {0, 1}  # the first block comes first, two tokens a step
 
 
 def test_tensorboard_has_a_text_at_every_evaluation(trained: Any, evaluations: list[Evaluation]) -> None:

@@ -42,6 +42,7 @@ GIVEN_LATER = {
     "device",
     "save_dir",
     "run_name",
+    "job_type",
     "group",
     "tags",
 }
