@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install demo test check format bench bench-gpu growth clean
+.PHONY: install demo test check format bench bench-gpu growth paper clean
 
 install: $(STAMP)
 
@@ -41,6 +41,16 @@ bench-gpu: $(STAMP)
 
 growth: $(STAMP)
 	$(BIN)/python benchmarks/growth.py
+
+# A table or figure of the paper on the embedded model (make table5, make figure3), or all of them: what is missing is run.
+paper: $(STAMP)
+	$(BIN)/python experiments/paper.py $@
+
+table%: $(STAMP)
+	$(BIN)/python experiments/paper.py $@
+
+figure%: $(STAMP)
+	$(BIN)/python experiments/paper.py $@
 
 clean:
 	rm -rf .venv runs multirun dist build

@@ -87,7 +87,7 @@ def vrpo_step(method: VRPO, batch: Sequence[Draw], rollout: RolloutBatch) -> Fig
 def sft_step(method: SFT, batch: Sequence[Draw]) -> Figures:
     """One update on the mean over responses."""
     prompts = method.chat.prompts(draw.example for draw in batch)
-    views, _ = method._views(method.responses(batch, prompts))
+    views, *_ = method._views(method.responses(batch, prompts))
     losses = [partial(weighted, views.weight[view][views.is_real[view]]) for view in range(len(views))]
     return learnt(method, views, losses, 1)
 

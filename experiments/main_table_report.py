@@ -67,7 +67,7 @@ def read(directory: Path) -> Arm:
     ]
     sweep = directory / "seeds" / "sweep.json"
     if not sweep.exists() or any(
-        job["state"] == "not finished" for job in json.loads(sweep.read_text())["jobs"]
+        job["state"] not in ("done", "nothing learnt") for job in json.loads(sweep.read_text())["jobs"]
     ):
         return {"search": tried, "seeds": []}
     [pooled] = json.loads(sweep.read_text())["settings"]

@@ -27,7 +27,8 @@ def autoregressive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_its_student_is_a_model_like_any_other(
     autoregressive: str, lora: str, method: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opdlm = run(capsys, "train", *QUICK, autoregressive, "method=opdlm", f"lora={lora}", at("opdlm"))
+    typed = ("method=opdlm", "sft_share=0.5", f"lora={lora}")
+    opdlm = run(capsys, "train", *QUICK, autoregressive, *typed, at("opdlm"))
     assert opdlm.code == 0, opdlm.err
     student = Path("runs/opdlm/here")
     if lora == "none":
@@ -40,6 +41,8 @@ def test_its_student_is_a_model_like_any_other(
     again = run(capsys, "train", *QUICK, f"init={student}", "method=opdlm")
     assert again.code == 2
     assert "needs autoregressive weights" in again.err
+    if lora == "none":
+        learns_again(capsys, student)
     other_blocks = run(capsys, "train", *QUICK, f"init={student}", "block_length=8")
     assert (other_blocks.code, other_blocks.err.strip()) == (
         2,
@@ -47,14 +50,42 @@ def test_its_student_is_a_model_like_any_other(
     )
 
 
+def learns_again(capsys: pytest.CaptureFixture[str], student: Path) -> None:
+    """A student that is block-causal already learns from another model, not from what it was."""
+    typed = (*QUICK, f"init={student}", "method=opdlm", "visible=null")
+    own = run(capsys, "train", *typed)
+    assert (own.code, own.err) == (
+        2,
+        "dopsd: teacher_weights=fixed: needs autoregressive weights (visible=causal), the student's have "
+        "visible=block_causal; teacher_weights=checkpoint takes another model's\n",
+    )
+    others = run(
+        capsys, "train", *typed, "teacher_weights=checkpoint", "teacher_weights.path=ar", at("other_teacher")
+    )
+    assert others.code == 0, others.err
+
+
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
+        (["method=opdlm", "teacher_weights=live"], "teacher_weights=live: must be fixed or checkpoint"),
+        (
+            ["method=opdlm", "teacher_weights=checkpoint", "teacher_weights.path=tiny"],
+            "teacher_weights.path=tiny: visible=all, must be causal, as an autoregressive model is",
+        ),
         (["method=opdlm", "vocab_top_k=0"], "vocab_top_k=0: must be an integer of at least 1 or null"),
         (["method=opdlm", "block_length=3"], "gen_length=8: must be a multiple of block_length=3"),
+        (
+            ["method=opdlm", "sft_share=0.3"],
+            "sft_share=0.3: must be a multiple of 1/2 (prompts_per_step=2)",
+        ),
+        (
+            ["method=sft", "source=teacher", "visible=block_causal", "reading=own", "threshold=0.9"],
+            "threshold=0.9: must be null with source=teacher, one token after another",
+        ),
         (["method=opdlm", "visible=all"], "visible=all: method=opdlm trains visible=block_causal ("),
         (["method=dopsd"], "visible=causal: method=dopsd trains visible=all or block_causal ("),
-        (["method=sft"], "block_length=4: must be 1, as the network has visible=causal"),
+        (["method=sft"], "block_length=4: must be 1 (and denoising_steps as gen_length), as the network has"),
     ],
 )
 def test_what_an_autoregressive_start_cannot_be(
@@ -64,6 +95,15 @@ def test_what_an_autoregressive_start_cannot_be(
     assert ran.code == 2
     assert ran.err.startswith(f"dopsd: {line}")
     assert ran.err.count("\n") == 1
+
+
+def test_it_is_not_evaluated_in_blocks(autoregressive: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What stands behind a masked token would be read of [MASK]."""
+    ran = run(capsys, "evaluate", *QUICK[1:-1], autoregressive, at("evaluate"))
+    assert (ran.code, ran.err) == (
+        2,
+        "dopsd: block_length=4: must be 1 (and denoising_steps as gen_length), as the network has visible=causal\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ TRAIN = [
     ("hydra.run.dir=/proc/nowhere", "hydra.run.dir=/proc/nowhere: must be a writable directory"),
     ("resume=no,where", "resume=no,where: must be a run's directory (there is no config.yaml in it)"),
     ("-m seed=range(1,1)", "--multirun: there is nothing in seed=range(1,1)"),
-    ("-m rho=0.1,1.5", "rho=1.5: must be a number from 0 to 1"),
+    ("-m rho=1.5,2", "rho=1.5: must be a number from 0 to 1"),
     ("-m clip=none,0.05", "clip=none,0.05: must be one of none, nonnegative, pointwise, token"),
     # tasks from files
     ("task=jsonl", "task.path=null: must be a "),

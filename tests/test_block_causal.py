@@ -25,6 +25,9 @@ def test_a_run_keeps_finished_blocks_and_its_weights_say_that_they_are_block_cau
     ran = run(capsys, "train", *typed, f"hydra.run.dir={run_directory}")
     assert ran.code == 0, ran.err
     assert "approximate" not in ran.out + ran.err
+    assert (
+        "block-causal student: nothing behind the active block" in (run_directory / "train.log").read_text()
+    )
     saved = read_json(run_directory / "weights" / "final" / "config.json")
     assert (saved["visible"], saved["block_length"]) == ("block_causal", 4)
     for cache in ("exact", "null"):
@@ -54,10 +57,36 @@ def test_a_run_keeps_finished_blocks_and_its_weights_say_that_they_are_block_cau
         ),
         ("evaluate", 4, "cache=dual", "cache=dual: this network is block-causal, use exact or null"),
         (
+            "probe",
+            4,
+            "probe=drift",
+            "probe.ways=prefix cache: cache=prefix: this network is block-causal, use exact or null "
+            "(probe.ways=[{threshold: 0.9}])",
+        ),
+        (
             "train",
             8,
             "cache=exact",
             "block_length=4: must be a multiple of 8, the length of this network's blocks",
+        ),
+        (
+            "train",
+            4,
+            "teacher.region=later_blocks",
+            "teacher.region=later_blocks: must be masked, a block-causal student sees no later blocks",
+        ),
+        (
+            "train",
+            1,
+            "block_length=1 denoising_steps=8",
+            "block_length=1: the teacher would be shown no more than a block-causal student sees; must be at least 2",
+        ),
+        (
+            "train",
+            4,
+            "teacher=later_state topk.honest=true teacher.gap=2",
+            "teacher.gap=2: the teacher would be shown every position that could be supervised; needs topk=masked "
+            "topk.honest=false, or at most 1 steps",
         ),
     ],
 )
@@ -66,6 +95,6 @@ def test_what_does_not_fit_is_one_line_before_anything_is_written(
 ) -> None:
     model = small_model(tmp_path / "model") if length is None else block_causal(tmp_path / "model", length)
     quick = (*QUICK[1:-1], *SMALL_TASK)
-    ran = run(capsys, entry, *quick, model, typed, f"hydra.run.dir={tmp_path / 'run'}")
+    ran = run(capsys, entry, *quick, model, *typed.split(), f"hydra.run.dir={tmp_path / 'run'}")
     assert (ran.code, ran.err.strip().splitlines()[-1]) == (2, f"dopsd: {named}")
     assert not (tmp_path / "run").exists()

@@ -2,14 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import QUICK, read_json, run
+from command_line import QUICK, SHORT, read_json, run
 from lightning.pytorch.loggers import CSVLogger
+
+from dopsd.job.found_runs import find_runs
 
 SMALL_TASK = ("task.max_number=4", "task.dev=2", "task.test=2", "model.init=random")
 
@@ -59,6 +62,33 @@ def test_a_resumed_run_is_one_run_with_its_results(
     for weights in ("base", "best", "final"):
         assert f"test/{weights}/accuracy" in found
     assert logged["test/final/accuracy"] == summary["final"]["accuracy"]
+    assert '"arm": "method=dopsd debug=fast_dev_run' in config
+
+    shutil.copytree(directory / "wandb", tmp_path / "copied")  # all that is left of a run: a report reads it
+    ((copied,),) = (find_runs([tmp_path / "copied"]).runs,)
+    assert (copied.state, copied.arms["task"]) == ("done", "countdown")
+    assert copied.results["final"].accuracy == summary["final"]["accuracy"]
+    steps = [int(row["budget/training_steps"]) for row in copied.curve]
+    assert (steps, [row["step"] for row in copied.curve]) == ([0, 1, 2], [0, 1, 2])
+
+
+def test_an_evaluation_is_logged(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    there = tmp_path / "evaluation"
+    typed = (*SHORT, *SMALL_TASK, model, "eval_limit=2", "logger=wandb", f"hydra.run.dir={there}")
+    ran = run(capsys, "evaluate", *typed)
+    assert (ran.code, "WARNING" in ran.err) == (0, False), ran.err
+    (folder,) = (there / "wandb").glob("offline-run-*")
+    read = records(folder)
+    assert of_kind("run", read)[0]["job_type"] == "evaluate"
+    logged: dict[str, Any] = {}
+    for update in of_kind("summary", read):
+        logged |= update.get("update", {})
+    (row,) = read_json(there / "evaluation.json")["rows"]
+    assert (logged["evaluation/accuracy"], logged["evaluation/n"]) == (row["accuracy"], 2)
+    assert list(folder.glob("files/media/table/evaluation/samples*.table.json"))
 
 
 @pytest.mark.parametrize("failing", ["__init__", "log_metrics", "log_hyperparams"])

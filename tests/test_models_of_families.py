@@ -59,10 +59,11 @@ def test_a_causal_checkpoint_is_evaluated_token_by_token(
 def test_a_masked_one_is_trained_and_its_weights_come_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = qwen3(tmp_path / "model", model_type="a2d-qwen3")
+    model = qwen3(tmp_path / "model", model_type="a2d-qwen3", surprise=1)
     where = f"hydra.run.dir={tmp_path / 'run'}"
     ran = run(capsys, "train", *QUICK, "lora=none", model, where)
     assert ran.code == 0, ran.err
+    assert "config.json: not known and not read: surprise" in (tmp_path / "run" / "train.log").read_text()
     best = tmp_path / "run" / "weights" / "best"
     fields = read_json(best / "config.json")
     assert (fields["model_type"], fields["head_dim"], fields["tie_word_embeddings"]) == (

@@ -26,7 +26,7 @@ STEPS = [
     ["learning.learn_from=all", "cache=prefix", "topk=student"],
     ["learning.learn_from=all", "cfg_scale=0.5", "divergence=jsd"],
     ["learning.learn_from=all", "teacher=ar_prefix", "teacher_weights=ema"],
-    ["learning.learn_from=all", "parity=code", "lora=none"],
+    ["learning.learn_from=all", "parity=code", "updates_per_rollout=1", "lora=none"],
     ["remasking=margin", "rollout.parallel_tries=2"],
     ["method=sft"],
 ]

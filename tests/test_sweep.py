@@ -1,15 +1,21 @@
 """A sweep ends in one table: seeds are pooled, what did not end is named; equal base answers are decoded once."""
 
+import csv
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from command_line import QUICK, read_json, run
 
+from dopsd.config.errors import UserError
+from dopsd.config.sweep_list import SweepJob
 from dopsd.evaluation.interval import Interval
-from dopsd.job import Examiner
+from dopsd.job import Examiner, Student
 from dopsd.job.sweep import leave_sweep_table
+from dopsd.report.runs.run import ENDED
 
 PUZZLES = ("task.max_number=4", "task.dev=2", "task.test=2", "model.init=random", "model.seed=3")
 ANSWERS = {"1": [True, True, False, False], "2": [True, False, False, False]}
@@ -33,18 +39,26 @@ def finished_job(directory: Path, right: list[bool], **more: Any) -> None:
 def test_seeds_are_pooled_and_what_did_not_end_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    jobs = [(f"{rho},{seed}", ["lr=1", f"rho={rho}", f"seed={seed}"]) for rho in (0.1, 0.5) for seed in "12"]
+    jobs = [
+        SweepJob(directory=f"{rho},{seed}", overrides=["lr=1", f"rho={rho}", f"seed={seed}"])
+        for rho in (0.1, 0.5)
+        for seed in "12"
+    ]
+    jobs.append(SweepJob(directory="2", overrides=["lr=1", "rho=2", "seed=1"], refused="rho=2: must be less"))
     finished_job(tmp_path / "0.1,1", ANSWERS["1"])
     finished_job(tmp_path / "0.1,2", ANSWERS["2"])
     finished_job(tmp_path / "0.5,1", ANSWERS["1"], nothing_learnt="nothing was learnt")
     leave_sweep_table(tmp_path, jobs)
 
-    first, second = read_json(tmp_path / "sweep.json")["settings"]
+    first, second, refused = read_json(tmp_path / "sweep.json")["settings"]
     pooled = Interval.of_seeds([[float(it) for it in ANSWERS[seed]] for seed in "12"])
     assert (first["setting"], first["seeds"], first["final"]) == ("rho=0.1", ["1", "2"], vars(pooled))
     assert second["final"] == vars(Interval.of(2, 4))
     assert second["not_done"] == {"1": "nothing learnt", "2": "not started"}
-    assert str(pooled).split()[0] in capsys.readouterr().out
+    assert (refused["not_done"], refused["final"]) == ({"1": "refused"}, None)
+    out = capsys.readouterr().out
+    assert str(pooled).split()[0] in out
+    assert "\n2: refused; rho=2: must be less\n" in out
     lines = (tmp_path / "sweep.md").read_text().splitlines()
     assert lines[2] == f"| rho=0.1 | 1, 2 | {pooled} | {pooled} | {pooled} |"
     assert lines[3].startswith("| rho=0.5 | 1: nothing learnt, 2: not started | 50.0 % [")
@@ -82,3 +96,83 @@ def test_a_sweep_decodes_equal_base_answers_once(
     assert ran.code == 0, ran.err
     assert "4 jobs, accuracy on test" in ran.out
     assert read_json(tmp_path / "sweep" / "sweep.json")["settings"] == settings
+
+
+def test_a_job_that_fails_or_cannot_be_ends_neither_the_sweep_nor_its_table(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load = Student.load
+
+    def failing(plan: Any) -> Student:
+        if plan.settings.seed == 1:
+            raise UserError("model: the weights are torn")
+        return load(plan)
+
+    sweep = tmp_path / "sweep"
+    typed = (*QUICK, *PUZZLES[:-2], model, "model.init=random", f"hydra.sweep.dir={sweep}")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Student, "load", failing)
+        ran = run(capsys, "train", "--multirun", "rho=0.25,1.5", "seed=1,2", *typed)
+    assert ran.code == 2
+    said = [line for line in ran.err.splitlines() if line.startswith("dopsd: ")]
+    refusal, failure = "rho=1.5: must be a number from 0 to 1", "model: the weights are torn"
+    assert said == [
+        f"dopsd: {failure}; the sweep goes on",
+        *[f"dopsd: left out, it cannot be run: {refusal}"] * 2,
+        f"dopsd: {failure}",
+    ]
+    states = {
+        it["directory"]: (it["state"], it.get("note")) for it in read_json(sweep / "sweep.json")["jobs"]
+    }
+    refused = {f"rho=1.5,seed={seed}": ("refused", refusal) for seed in "12"}
+    assert states.pop("rho=0.25,seed=2")[0] in ENDED
+    assert states == refused | {"rho=0.25,seed=1": ("failed", f"before the first step; {failure}")}
+    assert "rho=0.25,seed=1: failed; " in ran.out
+    assert sorted(it.name for it in sweep.glob("rho*")) == ["rho=0.25,seed=1", "rho=0.25,seed=2"]
+
+    ran = run(capsys, "train", f"resume={sweep}")
+    assert ran.code == 0, ran.err
+    states = {it["directory"]: it["state"] for it in read_json(sweep / "sweep.json")["jobs"]}
+    assert all(state in ENDED or "1.5" in name for name, state in states.items())
+
+
+@pytest.mark.parametrize(
+    ("typed", "extra"),
+    [
+        ("hydra/launcher=joblib", "launchers"),
+        ("hydra/launcher=submitit_slurm", "launchers"),
+        ("hydra=search", "optuna"),
+    ],
+)
+def test_an_arm_of_a_package_that_is_not_here_names_the_extra(
+    typed: str, extra: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = {"joblib": "joblib_launcher", "submitit_slurm": "submitit_launcher", "search": "optuna_sweeper"}
+    if find_spec("hydra_plugins") and find_spec(f"hydra_plugins.hydra_{plugin[typed.partition('=')[2]]}"):
+        pytest.skip(f"{extra} is installed")
+    ran = run(capsys, "train", "--multirun", "seed=1,2", typed)
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+    assert ran.err.endswith(f'needs another package (pip install "dopsd[{extra}]")\n')
+
+
+@pytest.mark.filterwarnings("ignore")  # of Optuna's own
+def test_optuna_looks_for_the_best_on_dev(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    sweep = tmp_path / "sweep"
+    typed = ("hydra=search", "hydra.sweeper.n_trials=2", f"hydra.sweep.dir={sweep}")
+    ran = run(capsys, "train", "--multirun", *QUICK, *PUZZLES[:-1], model, "seed=1", *typed)
+    assert ran.code == 0, ran.err
+    results = yaml.safe_load((sweep / "optimization_results.yaml").read_text())
+    best = [
+        max(float(row["eval/accuracy"] or 0) for row in rows(file)) for file in sweep.glob("*/metrics.csv")
+    ]
+    assert (len(best), results["best_value"]) == (2, max(best))
+    assert results["best_params"].keys() == {"lr", "rho", "temperature"}
+    assert len(read_json(sweep / "sweep.json")["jobs"]) == 2
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open() as lines:
+        return list(csv.DictReader(lines))

@@ -21,7 +21,10 @@ def evaluate(config: "DictConfig", directory: Path) -> None:
     with job.Display() as display:
         evaluate_row = job.RowEvaluator(display=display, directory=directory)
         evaluated = [evaluate_row(row) for row in asked]
-    job.leave_report(evaluated, wanted, config=config, device=asked[0].plan.device, directory=directory)
+        first, run = asked[0], job.RunDirectory(directory)
+        with job.opened_logger(first.plan, run, first.config, display, job_type="evaluate") as loggers:
+            job.log_evaluation(loggers, evaluated, evaluate_row.shown)
+    job.leave_report(evaluated, wanted, config=config, device=first.plan.device, directory=directory)
 
 
 def compare(config: "DictConfig", directory: Path) -> None:

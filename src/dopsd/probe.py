@@ -33,6 +33,11 @@ def probe(config: "DictConfig", directory: Path) -> None:
     finding.draw(figure, what)
     with written_whole(run.path / "probe.png") as part:
         figure.savefig(part, dpi=150, format="png")
+    with (
+        job.Display() as display,
+        job.opened_logger(plan, run, config, display, job_type="probe") as loggers,
+    ):
+        job.log_probe(loggers, figures, run.path / "probe.png")
     columns, rows = finding.table()
     run.write("probe.md", job.markdown(columns, rows))
     job.show_table(f"{what}; 95 % intervals", columns, rows, where=run.path)

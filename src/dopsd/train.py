@@ -18,11 +18,12 @@ def train(config: "DictConfig", directory: Path) -> None:
     started = time.perf_counter()
     plan = job.Plan.of(config)
     plan.hardware.join()
-    student = job.Student.load(plan)
-    method = student.method()
+    with job.EarlyWarnings() as early:
+        student = job.Student.load(plan)
+        method = student.method()
     run = job.RunDirectory.open(directory, config)
     with (
-        job.Display(log=run.log) as display,
+        job.Display(log=run.log, before=early.records) as display,
         run.interruptible(),
         job.opened_logger(plan, run, config, display) as loggers,
     ):
@@ -32,6 +33,8 @@ def train(config: "DictConfig", directory: Path) -> None:
             display.say(
                 f"rollouts are approximate ({' '.join(ways)}); probe=drift of dopsd.probe measures how much"
             )
+        for line in method.notes:
+            display.say(line)
         examiner = job.Examiner(plan=plan, display=display)
         with job.shared_base(run, config, display):
             base = run.base_scores(lambda: examiner(student, "test", "base, test"))
@@ -53,12 +56,15 @@ def train(config: "DictConfig", directory: Path) -> None:
     job.show_table(tested.title(config.command.arms.task), *tested.table(), notes=notes, where=run.path)
 
 
-def _job(config: "DictConfig", hydra: "HydraConf") -> None:
+def _job(config: "DictConfig", hydra: "HydraConf") -> float:
+    """The best accuracy on dev, for a sweeper that looks for it."""
     from dopsd.config.saved import planned  # noqa: PLC0415
     from dopsd.entry.processes import on_every_process  # noqa: PLC0415
+    from dopsd.job import RunDirectory  # noqa: PLC0415
 
     directory = Path(config.resume or hydra.runtime.output_dir)
     on_every_process(train, planned(config, hydra), directory)
+    return RunDirectory(directory).best_on_dev
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The answers that a logger shows during training are those of the evaluations on dev, read back from its files."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,14 @@ def test_wandb_has_a_table_at_every_evaluation(trained: Any, evaluations: list[E
     ]
     assert len(tables) == 3
     for table, evaluation in zip(tables, evaluations, strict=True):
-        assert table["columns"] == ["prompt", "response", "verdict", "score"]
-        assert table["data"] == [[s.prompt, s.response, s.verdict, s.score] for s in evaluation.samples[:8]]
+        assert table["columns"] == ["prompt", "response", "verdict", "score", "unmasked at"]
+        rows = [row[:-1] for row in table["data"]]
+        assert rows == [[s.prompt, s.response, s.verdict, s.score] for s in evaluation.samples[:8]]
+        for sample, (*_, order) in zip(evaluation.samples, table["data"], strict=False):
+            steps = [int(step) for step in re.findall(r"\[(\d+)\](?= |$)", order)]
+            assert steps == list(sample.steps)
+            assert len(steps) == sample.tokens
+            assert set(steps[:4]) <= {0, 1}  # the first block comes first, two tokens a step
 
 
 def test_tensorboard_has_a_text_at_every_evaluation(trained: Any, evaluations: list[Evaluation]) -> None:
@@ -90,5 +97,5 @@ def test_other_loggers_are_left_alone(tmp_path: Path) -> None:
         answer=(),
         forwards=1,
     )
-    log_samples(MetricsFile(tmp_path / "metrics.csv", seconds=float), [sample], 1)
+    log_samples(MetricsFile(tmp_path / "metrics.csv", seconds=float), [vars(sample)], 1)
     assert list(tmp_path.iterdir()) == []

@@ -27,11 +27,25 @@ ARMS = [
 BUILT = {
     "trainer": {"cpu"},
     "task": {"arithmetic", "countdown", "sudoku", "embedded_mixture"},
-    "source": {"solutions", "accepted_rollouts"},
+    "source": {"solutions", "accepted_rollouts", "teacher"},
     "pairs": {"rollouts", "solution_vs_refused"},
 }  # others need hardware or data
 ENTRY = {"probe": "probe"}  # of the groups that training does not have
-GIVEN_LATER = {"network", "chat", "task", "model", "device", "save_dir", "run_name", "group", "tags"}
+GIVEN_LATER = {
+    "held_out",
+    "restore_best",
+    "say",
+    "network",
+    "chat",
+    "task",
+    "model",
+    "device",
+    "save_dir",
+    "run_name",
+    "job_type",
+    "group",
+    "tags",
+}
 
 
 def composed(*overrides: str, entry: str = "train") -> DictConfig:
@@ -67,7 +81,7 @@ def choosing(group: str, arm: str) -> list[str]:
 
 def test_every_file_is_an_entry_an_arm_or_hydras_own() -> None:
     entries = {str(file) for file in FILES if file.parent == Path()}
-    assert entries == {"train", "evaluate", "probe", "grade"}
+    assert entries == {"train", "evaluate", "probe", "grade", "report"}
     for group in {group for group, _ in ARMS if "/" not in group}:
         assert methods_with(group), group
 

@@ -148,7 +148,7 @@ def test_what_is_read_is_not(typed: str) -> None:
         ),
         ("method=sft foo=1", "foo=1: no such key; --help lists what there is"),
         ("--multirun method=dopsd,sft rho=0.1", "rho=0.1: method=sft has no rho; method=dopsd has"),
-        ("--multirun teacher=suffix,ar_prefix rho=0.1", "rho=0.1: teacher=ar_prefix does not read it"),
+        ("--multirun teacher=ar_prefix seed=1,2 rho=0.1", "rho=0.1: teacher=ar_prefix does not read it"),
     ],
 )
 def test_a_command_is_refused_before_anything_is_written(

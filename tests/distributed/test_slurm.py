@@ -150,7 +150,7 @@ def test_other_mistakes_are_found_before_anything_is_sent(
     elsewhere: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = f"hydra.sweep.dir={tmp_path / 'sweep'}"
-    ran = run(capsys, "train", "--multirun", *TRAINING, model, "trainer=gpu", "rho=0.25,2", where, elsewhere)
+    ran = run(capsys, "train", "--multirun", *TRAINING, model, "trainer=gpu", "rho=1.5,2", where, elsewhere)
     assert (ran.code, Elsewhere.sent) == (2, [])
-    assert ran.err.startswith("dopsd: rho=2: must be ")
+    assert ran.err.startswith("dopsd: rho=1.5: must be ")
     assert list(tmp_path.iterdir()) == []

@@ -37,7 +37,10 @@ def torchrun(nodes: int, script: str, *settings: str) -> list[Ran]:
     ("trainer", "nodes", "of_all", "of_two"),
     [
         ("ddp", 2, "teacher_weights=ema", ()),
-        ("fsdp", 1, "teacher_weights=fixed", ("model.activation_checkpointing=true",)),
+        pytest.param(
+            *("fsdp", 1, "teacher_weights=fixed", ("model.activation_checkpointing=true",)),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_two_train_like_one_and_a_run_goes_on_with_fewer_or_more(

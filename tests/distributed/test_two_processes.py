@@ -38,21 +38,22 @@ def test_a_sweep_has_one_directory_a_job_and_its_jobs_come_one_after_the_other(
         assert_same_run(job, tmp_path / "one")
 
 
+@pytest.mark.parametrize("trainer", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_an_evaluation_gives_the_answers_of_one_process(
-    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trainer: str, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = (*LONGER, model, "learning.learn_from=all", "lr=0.1", "max_steps=2", "eval_every=1")
     assert run(capsys, "train", *settings, f"hydra.run.dir={tmp_path / 'run'}").code == 0
     of_run = (f"checkpoint={tmp_path / 'run' / 'weights'}", "eval_batch_size=2")
     assert run(capsys, "evaluate", *of_run, f"hydra.run.dir={tmp_path / 'one'}").code == 0
-    sweep = ("-m", "dopsd.evaluate", "--multirun", BOTH, f"hydra.sweep.dir={tmp_path / 'two'}")
-    ran = command(*sweep, *of_run, *ON_TWO)
+    sweep = ("-m", "dopsd.evaluate", "--multirun", f"trainer={trainer}", "seed=1,2")
+    ran = command(*sweep, *of_run, *ON_TWO, f"hydra.sweep.dir={tmp_path / 'two'}")
     assert ran.code == 0, ran.err
     best, final = (tmp_path / "one" / which / "samples.jsonl" for which in ("best", "final"))
     assert best.read_text() != final.read_text()
-    for trainer in ("ddp", "fsdp"):
+    for job in ("seed=1", "seed=2"):
         for expected in (best, final):
-            found = tmp_path / "two" / f"trainer={trainer}" / expected.relative_to(tmp_path / "one")
+            found = tmp_path / "two" / job / expected.relative_to(tmp_path / "one")
             assert found.read_text() == expected.read_text()
 
 

@@ -42,7 +42,7 @@ def test_the_printed_command_leads_back_to_the_path(name: str) -> None:
 def test_every_path_is_read_as_the_shell_passes_it(key: str, name: str) -> None:
     is_quoted_by_hand = len(name) > 1 and name[0] == name[-1] and name[0] in "'\""
     is_interpolated = key in OUTPUTS and "${" in name
-    if key != "compare" and name not in WORDS and not is_quoted_by_hand and not is_interpolated:
+    if key not in ("compare", "runs") and name not in WORDS and not is_quoted_by_hand and not is_interpolated:
         assert read(f"{key}={name}") == name
 
 
@@ -85,6 +85,7 @@ def test_directories_of_jobs_are_short_single_and_different(names: list[str]) ->
 
 def test_a_sweep_is_resumed_job_by_job(tmp_path: Path) -> None:
     jobs = [{"directory": f"seed={seed}", "overrides": [f"seed={seed}"]} for seed in (1, 2, 3)]
+    jobs.append({"directory": "rho=2", "overrides": ["rho=2"], "refused": "rho=2: must be less"})
     (tmp_path / SWEEP).write_text(yaml.safe_dump(jobs))
     for name, file in (("seed=1", "summary.json"), ("seed=1", "config.yaml"), ("seed=2", "config.yaml")):
         (tmp_path / name).mkdir(exist_ok=True)
@@ -95,3 +96,14 @@ def test_a_sweep_is_resumed_job_by_job(tmp_path: Path) -> None:
     assert longer[0] == [f"resume='{tmp_path}/seed=1'", "max_steps=9"]
     assert len(longer) == 3
     assert resume_command(tmp_path / "seed=2") == resume_command(tmp_path)
+
+
+def test_runs_are_cut_at_the_commas_that_leave_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("rho=0.1,seed=1", "rho=0.1,seed=2", "a"):
+        Path(name).mkdir()
+    assert read("runs=rho=0.1,seed=1,a,rho=0.1,seed=2", "report") == ["rho=0.1,seed=1", "a", "rho=0.1,seed=2"]
+    assert read("runs=a", "report") == ["a"]
+    assert read("runs=a,nowhere", "report") == ["a", "nowhere"]

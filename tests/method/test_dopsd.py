@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from fakes import EOS, EOT, VOCABULARY, JudgeTask, TinyNetwork, example
+from attending import block_network
+from fakes import CHAT, EOS, EOT, VOCABULARY, JudgeTask, TinyNetwork, example
 from reference_loss import naive_loss
 from small_run import DRAWS, NETWORK_SEED, NONE, SAMPLER, Study, assert_close, dopsd, gradients_of, train
 
@@ -16,7 +17,7 @@ from dopsd.diffusion.sampler import BlockSampler
 from dopsd.distillation import state_sample
 from dopsd.distillation.clip import NoClip, PointwiseClip
 from dopsd.distillation.divergence import ForwardKL, Objective, ReverseKL
-from dopsd.distillation.supervision import StudentRanked
+from dopsd.distillation.supervision import AllMasked, StudentRanked, TeacherRanked
 from dopsd.distillation.teacher import ARPrefixTeacher, SuffixTeacher
 from dopsd.method.clock import Clock
 from dopsd.method.dopsd import Learning
@@ -50,6 +51,31 @@ def test_loss_and_gradient_are_those_of_three_loops(arm):
     assert study.logged("train/loss") == [pytest.approx(float(expected.detach()), rel=1e-4)]
     assert float(study.losses[0]) == pytest.approx(float(expected.detach()), rel=1e-4)
     assert_close(study.gradients[0], gradients_of(method.network), rtol=1e-3)
+
+
+@pytest.mark.parametrize("arm", ["default", "prefix"])
+def test_a_block_causal_student_has_the_same_loss_as_if_later_blocks_were_shown(arm):
+    """The reference shows them, to a network that does not see them."""
+    method = dopsd(network=block_network(4), **ARMS[arm])
+    study = Study(method)
+    expected = float(naive_loss(method, DRAWS, block_network(4)).detach())
+    assert study.logged("train/loss") == [pytest.approx(expected, rel=1e-4)]
+
+
+@pytest.mark.parametrize("supervision", [AllMasked(honest=True), TeacherRanked()])
+def test_nothing_behind_the_active_block_of_a_block_causal_student_is_shown_or_supervised(supervision):
+    network, prompts = block_network(4), CHAT.prompts([draw.example for draw in DRAWS])
+    method = dopsd(network=network, supervision=supervision)
+    method.log_step = lambda values: None
+    rollout = method.roll_out(DRAWS, prompts)
+    [(states, view)] = method._parts(rollout, prompts[rollout.prompt])
+    shown = view.canvas != states.canvas
+    assert torch.equal(shown, view.revealed)
+    assert shown.any()
+    assert states.later.any()
+    assert not (states.later & (shown | supervision.candidates(states, view.revealed))).any()
+    assert len(method.notes) == 1
+    assert not dopsd().notes
 
 
 @pytest.mark.parametrize("arm", ["default", "prefix", "student ranked", "sum over positions", "mostly shown"])

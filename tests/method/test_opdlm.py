@@ -24,12 +24,14 @@ from dopsd.distillation.clip import NoClip
 from dopsd.distillation.curriculum import LengthLimit
 from dopsd.distillation.divergence import ForwardKL, Objective, ReverseKL
 from dopsd.method.opdlm import OPDLM
+from dopsd.method.teacher_weights import FixedWeights
 from dopsd.model import load_model, load_tokenizer
 from dopsd.model.visible import BlockCausal, Causal
 from dopsd.rollout import Rollout
 
 LENGTH = 12
 OBJECTIVE = partial(Objective, divergence=ForwardKL(), clip=NoClip(), renormalise=False, overlap_top_k=4)
+NOBODY = torch.zeros(2, dtype=torch.bool)  # of two answers is taught
 ARMS = {
     "default": {},
     "autoregressive": {"block_length": 1},
@@ -68,6 +70,8 @@ def opdlm(
         "objective": OBJECTIVE(),
         "length": LengthLimit(first=0.1, growing_steps=0),
         "updates_per_rollout": 1,
+        "sft_share": 0.0,
+        "teacher_weights": FixedWeights(),
     }
     method = OPDLM(**shared(network=network, task=NONE, **(defaults | options)))
     random = torch.Generator().manual_seed(9)
@@ -185,12 +189,12 @@ def test_what_stands_behind_the_end_and_is_not_shown_changes_nothing():
     tokens = torch.tensor([[5, 6, 7, 8, 9, EOT, 4, 5, 6, 7, 8, 9], [5, 6, 7, 8, 9, EOS, 8, 8, 9, 5, 4, EOT]])
     step_map = torch.tensor([[3, 2, 1, 0, 4, 4, 5, 5, 6, 7, 8, 9]]).expand(2, -1)
     method = opdlm()
-    views = method._views(responses(tokens, step_map))
+    views = method._views(responses(tokens, step_map), NOBODY)
     assert views.columns[views.is_real].max() < LENGTH + 5
     gradients = []
     for row in range(2):
         method.network.zero_grad()
-        method._losses(views[row : row + 1])[0].backward()
+        method._losses(views[row : row + 1], NOBODY[row : row + 1])[0].backward()
         gradients.append(gradients_of(method.network))
     assert_close(*gradients, rtol=1e-9)
 
@@ -200,8 +204,8 @@ def test_an_answer_with_nothing_scored_stays_in_the_mean():
     ended = torch.full((1, LENGTH), EOT)
     answer = torch.arange(4, 4 + LENGTH)[None]
     times = torch.arange(LENGTH)[None]
-    alone = method._views(responses(answer, times))
-    both = method._views(responses(torch.cat([ended, answer]), times.expand(2, -1)))
+    alone = method._views(responses(answer, times), NOBODY[:1])
+    both = method._views(responses(torch.cat([ended, answer]), times.expand(2, -1)), NOBODY)
     assert len(alone) == len(both) == 1
     torch.testing.assert_close(both.weight, alone.weight / 2)
 
@@ -282,6 +286,8 @@ def expected_gradient(network: Tables) -> Tensor:
         objective=OBJECTIVE(),
         length=LengthLimit(first=1, growing_steps=0),
         updates_per_rollout=1,
+        sft_share=0.0,
+        teacher_weights=FixedWeights(),
     )
     p = network.table.detach().softmax(-1)
     rows, chances = [], []
@@ -298,10 +304,11 @@ def expected_gradient(network: Tables) -> Tensor:
     answers = responses(tokens, times, block_length=2)
     both = torch.tensor([0] * len(rows) + [1] * len(rows))[:, None]
     method._masked = lambda answers: answers.trajectory.step_map >= both
-    views = method._views(answers)
+    by_student = torch.zeros(len(answers), dtype=torch.bool)
+    views = method._views(answers, by_student)
     views.weight.mul_((torch.stack(chances).repeat(2) * len(answers))[:, None])
     network.zero_grad()
-    method._losses(views)[0].backward()
+    method._losses(views, by_student)[0].backward()
     return network.table.grad
 
 

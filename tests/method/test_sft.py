@@ -171,9 +171,9 @@ def test_a_block_causal_network_learns_each_block_behind_finished_ones(form: str
     method = sft(form, tail, network=block_network(4))
     method.log_step = lambda values: None
     many = [Draw(example=DRAWS[4].example, number=i) for i in range(1500)]
-    views, _ = method._views(method.responses(many, CHAT.prompts(draw.example for draw in many)))
+    views, _, reader = method._views(method.responses(many, CHAT.prompts(draw.example for draw in many)))
     with torch.no_grad():
-        nats = -views.log_probability(method._reader(views)).double() * views.weight * len(many)
+        nats = -views.log_probability(reader).double() * views.weight * len(many)
         expected = float(of_blocks(method, DRAWS[4]))
     mean, error = float(nats.sum()) / len(many), float(nats.sum(1).std()) / len(many) ** 0.5
     assert abs(mean - expected) < 4 * error
@@ -214,7 +214,9 @@ def enumerated(
     """The loss of one response under each mask; those of one_over_t with a given t."""
     for hidden in product((False, True), repeat=length):
         mask = torch.tensor([hidden])
-        monkeypatch.setattr(module, "exact_count_mask", lambda keys, among, mask=mask: mask)
+        monkeypatch.setattr(
+            module, "exact_count", lambda keys, among, mask=mask: (mask, 1 / mask.sum(1).double())
+        )
         monkeypatch.setattr(
             module,
             "random_ratio_mask",

@@ -1,5 +1,7 @@
 """Whose weights the teacher runs with, for a student with all weights trained and for one with LoRA."""
 
+import json
+
 import pytest
 import torch
 from fakes import EOS, EOT, MASK, VOCABULARY, TinyNetwork
@@ -9,6 +11,7 @@ from torch import nn
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.method.teacher_weights import CheckpointWeights, EMAWeights, FixedWeights, LiveWeights
 from dopsd.model import LLaDAConfig, MaskedDiffusionLM, add_lora, save_weights
+from dopsd.model.vocabulary import check_same_words
 from dopsd.rollout import Rollout
 
 CANVAS = torch.tensor([[3, 4, 5, MASK, MASK], [6, 7, MASK, 8, MASK]])
@@ -173,6 +176,30 @@ def test_the_real_network_gives_the_same_loss_in_any_micro_batch():
         losses.append(float(Study(method, DRAWS).losses[0]))
     assert losses[0] > 0
     assert losses == [pytest.approx(losses[0], rel=1e-4)] * 3
+
+
+def test_tokens_are_compared_as_they_are_once_both_are_loaded():
+    arm = CheckpointWeights(path="there", dtype="float32")
+    ids = {"eos_token_id": EOS, "eot_token_id": EOT}
+    before, after, other = (
+        LLaDAConfig(vocab_size=size, mask_token_id=mask, **ids)  # type: ignore[arg-type]
+        for size, mask in ((VOCABULARY, None), (VOCABULARY + 1, VOCABULARY), (VOCABULARY, MASK))
+    )
+    for one, another in ((before, after), (after, before)):
+        arm.check(one, another)
+    with pytest.raises(ValueError, match=f"vocab_size={VOCABULARY}, must be {VOCABULARY + 1}"):
+        arm.check(before, other)
+
+
+def test_a_token_must_have_the_students_id(tmp_path):
+    words = {"ours": {"a": 0, "b": 1}, "more": {"a": 0, "b": 1, "c": 2}, "theirs": {"b": 0, "a": 1}}
+    for name, vocabulary in words.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vocab.json").write_text(json.dumps(vocabulary))
+    check_same_words(tmp_path / "more", tmp_path / "ours")
+    check_same_words(tmp_path / "ours", tmp_path / "more")
+    with pytest.raises(ValueError, match="another vocabulary: 'b' is 0, not 1 as in"):
+        check_same_words(tmp_path / "theirs", tmp_path / "ours")
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])

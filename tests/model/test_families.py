@@ -31,6 +31,7 @@ from dopsd.model import (
 )
 from dopsd.model.checkpoint import read_config
 from dopsd.model.family import FAMILIES
+from dopsd.task.answer import END_TOKENS
 
 SHAPE = {
     **{"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4},
@@ -319,3 +320,9 @@ def test_every_family_names_its_parameters(make_model):
     ours = [name for name, _ in make_model().named_parameters()]
     for family in FAMILIES.values():
         assert len({family.official_name(name) for name in ours}) == len(ours)
+
+
+def test_graders_cut_what_others_generated_at_the_end_tokens_of_every_family() -> None:
+    assert {
+        token for family in FAMILIES.values() for token in (*family.end_of_text, *family.end_of_turn)
+    } == set(END_TOKENS)

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dopsd.model import CheckpointError, load_model, save_weights
-from dopsd.model.checkpoint import TINY_DIRECTORY
+from dopsd.model.checkpoint import TINY_DIRECTORY, is_hub_id
 from dopsd.model.family import LLADA
 from dopsd.model.names import in_memory_name
 
@@ -139,6 +139,15 @@ def test_a_missing_directory_says_what_to_do(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "inside").mkdir()
     refused(path or str(tmp_path / "absent"), "no such model directory", "download", "tiny")
+
+
+def test_what_is_looked_up_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "here" / "model").mkdir(parents=True)
+    assert is_hub_id("GSAI-ML/LLaDA-8B-Instruct")
+    for path in ("tiny", "here/model", "~/here", "./a", "../a", "/a/b", "a b/c", "a/b/c", "a/b/", ""):
+        assert not is_hub_id(path), path
 
 
 def test_a_hub_that_does_not_answer_is_one_line(monkeypatch):

@@ -46,6 +46,7 @@ def test_reading_inverts_writing(answer, reasoning):
         ("no answer", None),
         ("", None),
         ("<answer>1</answer><|eot_id|><answer>2</answer>", "1"),
+        ("<answer>1</answer><|im_end|>\n<answer>2</answer>", "1"),
         ("<answer>" + "1" * 3000 + "</answer>", None),
         ("\\boxed{" + "1" * 3000 + "}", None),
     ],

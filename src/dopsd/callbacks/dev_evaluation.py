@@ -6,7 +6,8 @@ from pathlib import Path
 
 import lightning as L
 
-from dopsd.callbacks.sample_tables import log_samples
+from dopsd.callbacks.sample_tables import log_samples, sample_rows
+from dopsd.chat import Chat
 from dopsd.evaluation.decode import Evaluation
 from dopsd.evaluation.interval import Interval
 from dopsd.model import dropout_off, save_weights
@@ -36,14 +37,16 @@ class DevEvaluation(L.Callback):
         evaluate_dev: Callable[[], Evaluation],
         every: int,
         best_directory: Path,
+        chat: Chat,
         patience: int | None = None,
     ):
         """`patience`: training ends after so many evaluations without a better one (None: never early)."""
         if every < 1:
             raise ValueError(f"eval_every={every} must be at least 1")
         self._evaluate, self._every, self._directory = evaluate_dev, every, best_directory
-        self._patience = patience
+        self._patience, self._chat = patience, chat
         self.history: list[DevAccuracy] = []
+        self.shares: Mapping[str, float] = {}  # of the last evaluation: the reported metric by example
 
     @property
     def best(self) -> DevAccuracy:
@@ -78,10 +81,12 @@ class DevEvaluation(L.Callback):
     def _check(self, trainer: L.Trainer, module: L.LightningModule, step: int) -> None:
         with dropout_off(module.network):  # pyright: ignore
             evaluation = self._evaluate()
+        rows = sample_rows(evaluation.samples[:_LOGGED], self._chat)
         for logger in trainer.loggers:
-            log_samples(logger, evaluation.samples[:_LOGGED], step)
+            log_samples(logger, rows, step)
         checked = DevAccuracy(training_step=step, metrics=evaluation.scores.metrics)
         self.history.append(checked)
+        self.shares = evaluation.scores.shares[evaluation.scores.metric]
         if step:
             module.log_dict(_logged(checked), batch_size=1)
         else:  # before the first step, Lightning has no row yet

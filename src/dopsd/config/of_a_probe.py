@@ -11,7 +11,7 @@ from dopsd.config.start import with_adapter
 
 _OF_ANY_PROBE = (
     "probe checkpoint adapter weights split temperature seed evaluation_sampler name eval_limit eval_batch_size "
-    "rollout threshold cache parity trainer paths debug"
+    "rollout threshold cache parity trainer logger paths debug"
 )
 _ALSO_READ_BY = {
     "toy_verification": ("max_attempts",),

@@ -10,10 +10,10 @@ from hydra.errors import HydraException
 
 SWEEP = "sweep.yaml"
 """The list of its jobs in the directory of a sweep."""
-OUTPUTS = ("name", "paths.runs", "hydra.run.dir", "hydra.sweep.dir")
+OUTPUTS = ("name", "paths.runs", "out", "hydra.run.dir", "hydra.sweep.dir")
 """Where a command writes: `${...}` in them is an interpolation."""
 PATHS = (
-    *("resume", "checkpoint", "baseline", "compare", "html", "generations", "adapter", "init"),
+    *("resume", "checkpoint", "baseline", "compare", "html", "generations", "adapter", "init", "runs"),
     *("model.path", "teacher_weights.path", "task.path", "task.prompt_template", "pairs.path", "source.path"),
     *OUTPUTS,
 )

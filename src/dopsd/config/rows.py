@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _OF_AN_EVALUATION = (
     "checkpoint adapter weights split samples temperature seed evaluation_sampler evaluation eval_limit "
-    "eval_batch_size eval_batch_tokens long_prompts name trainer paths debug baseline compare html"
+    "eval_batch_size eval_batch_tokens long_prompts name trainer logger paths debug baseline compare html"
 )
 APPROXIMATE = ("threshold", "cache")
 _CHANGING_NOTHING = (None, "exact")

@@ -118,7 +118,10 @@ def _settings_of(config: DictConfig) -> dict[str, Any]:
 
     try:
         files = AdapterFiles.read(config.adapter)
-        linear = local_linear_shapes(config.model.path)
     except CheckpointError as error:
         raise UserError(f"adapter={config.adapter}: {error}") from error
+    try:
+        linear = local_linear_shapes(config.model.path)
+    except CheckpointError as error:
+        raise UserError(f"model.path={config.model.path}: {error}") from error
     return {"r": files.r, "alpha": files.alpha, "targets": sorted(files.targets(linear))}

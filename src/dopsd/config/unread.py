@@ -11,7 +11,8 @@ from dopsd.config.errors import UserError
 
 READ_BY_EVERY_RUN = (
     *("name", "paths", "resume", "trust", "init", "adapter"),
-    *("method", "task", "model", "lora", "trainer", "logger", "evaluation_sampler", "evaluation"),
+    *("method", "task", "model", "lora", "trainer", "logger", "callbacks"),
+    *("evaluation_sampler", "evaluation"),
     *("seed", "max_steps", "prompts_per_step", "early_stopping", "stop_at", "curve_over"),
     *("eval_every", "eval_batch_size", "eval_batch_tokens", "eval_limit"),
     *("long_prompts", "max_prompt_length"),

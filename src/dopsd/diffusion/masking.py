@@ -22,6 +22,14 @@ def exact_count_mask(keys: Int[Tensor, "B"], among: Bool[Tensor, "B L"]) -> Bool
     return mask_of(keys, among=among, count=masked_count(keys, among))
 
 
+def exact_count(
+    keys: Int[Tensor, "B"], among: Bool[Tensor, "B L"]
+) -> tuple[Bool[Tensor, "B L"], Float[Tensor, "B"]]:
+    """The same mask, and the weight 1/k of what it masks in each row."""
+    masked = exact_count_mask(keys, among)
+    return masked, 1 / masked.sum(1).double()
+
+
 def masked_count(keys: Int[Tensor, "B"], among: Bool[Tensor, "B L"]) -> Int[Tensor, "B"]:
     """How many positions of each row are masked: U{1..|among|}."""
     return (uniform(derive(keys, Purpose.MASKED_COUNT)) * among.sum(1)).long() + 1

@@ -75,6 +75,17 @@ class BlockSampler:
         steps = self.denoising_steps // self.blocks * (gen_length // self.block_length)
         return replace(self, gen_length=gen_length, denoising_steps=steps)
 
+    def autoregressive(self) -> "BlockSampler":
+        """The same for an autoregressive network: token after token, each behind finished ones, which are kept."""
+        return replace(
+            self,
+            block_length=1,
+            denoising_steps=self.gen_length,
+            threshold=None,
+            cfg_scale=0.0,
+            cache="exact",
+        )
+
     @property
     def unmask_counts(self) -> list[int]:
         """How many positions each denoising step of a block unmasks; a remainder goes to the first steps."""

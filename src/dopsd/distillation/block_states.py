@@ -1,7 +1,9 @@
 """One state of each block of a finished response, all blocks in one row (OPDLM)."""
 
+from collections.abc import Callable
+
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dopsd.diffusion.masking import exact_count_mask
@@ -38,6 +40,23 @@ def random_masks(
     keys = block_keys(keys, in_blocks.shape[1])
     masked = exact_count_mask(keys.flatten(), in_blocks.flatten(0, 1))
     return masked.view_as(among)
+
+
+def masked_in_blocks(
+    mask: Callable[..., tuple[Tensor, Tensor]],
+    keys: Int[Tensor, "B"],
+    among: Bool[Tensor, "B L"],
+    *,
+    block_length: int,
+) -> tuple[Bool[Tensor, "B L"], Float[Tensor, "B L"]]:
+    """Each block masked by itself, and what its masked positions weigh in a mean over all that are in `among`.
+
+    `mask(keys, among)` says both of rows, here of blocks, whose own mean it is.
+    """
+    blocks = among.unflatten(1, (-1, block_length))
+    masked, weight = mask(block_keys(keys, blocks.shape[1]).flatten(), blocks.flatten(0, 1))
+    weight = weight.view(blocks.shape[:2]) * blocks.sum(2) / among.sum(1, keepdim=True)
+    return masked.view_as(among), weight.repeat_interleave(block_length, 1)
 
 
 def block_keys(keys: Int[Tensor, "B"], blocks: int) -> Int[Tensor, "B {blocks}"]:

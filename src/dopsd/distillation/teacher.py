@@ -29,6 +29,11 @@ class TeacherView:
         """The views of some states."""
         return TeacherView(prompts=self.prompts[rows], canvas=self.canvas[rows], revealed=self.revealed[rows])
 
+    def without_later(self, states: States) -> "TeacherView":
+        """Less what stands behind the active block, which a block-causal network does not see."""
+        canvas = states.canvas.where(states.later, self.canvas)
+        return TeacherView(prompts=self.prompts, canvas=canvas, revealed=self.revealed & ~states.later)
+
 
 class Teacher(ABC):
     """Builds the teacher's input from what the student visited."""

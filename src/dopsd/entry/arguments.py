@@ -94,8 +94,8 @@ def _spelled_path(key: str, value: str, *, is_sweep: bool) -> str:
         raise UserError(f"{key}={value}: must be a {'text' if key == 'name' else 'path'}")
     if value in ("null", "???"):
         return value
-    if key == "compare":
-        return f"[{_joined(key, _two(value.removeprefix('[').removesuffix(']')))}]"
+    if key in ("compare", "runs"):
+        return f"[{_joined(key, _cut(value.removeprefix('[').removesuffix(']')))}]"
     if is_sweep and key not in OUTPUTS and not Path(value).exists():
         return value if _FUNCTION.fullmatch(value) else _joined(key, value.split(","))
     return _joined(key, [value])
@@ -109,16 +109,20 @@ def _is_quoted(value: str) -> bool:
     return len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
 
 
-def _two(value: str) -> list[str]:
-    """The one path there is, or the two in `A,B`, which may have commas in them; else what the commas divide."""
-    if Path(value).exists():
-        return [value]
+def _cut(value: str) -> list[str]:
+    """The paths in `A,B`, which may have commas in them: cut so that all are there; else at every comma."""
     parts = value.split(",") if value else []
-    for i in range(1, len(parts)):
-        pair = [",".join(parts[:i]), ",".join(parts[i:])]
-        if all(Path(path.strip()).exists() for path in pair):
-            return [path.strip() for path in pair]
-    return parts
+    return _there(parts) or parts
+
+
+def _there(parts: Sequence[str]) -> list[str]:
+    """As few paths as are found that are all there, of parts in their order; none where there is no such cut."""
+    for i in range(len(parts), 0, -1):
+        first = ",".join(parts[:i]).strip()
+        rest = _there(parts[i:])
+        if Path(first).exists() and (rest or i == len(parts)):
+            return [first, *rest]
+    return []
 
 
 def _parsed(override: str, argument: str) -> Override:
@@ -160,7 +164,7 @@ def _values(override: Override) -> list[Any]:
 @cache
 def _nodes(entry: str) -> dict[str, list[str]]:
     """The nodes that stand in an entry's own file or in a method's (they are no groups), with their keys."""
-    names = [entry] if entry == "grade" else [entry, "train", "method/*", "rollout/*"]
+    names = [entry] if entry in ("grade", "report") else [entry, "train", "method/*", "rollout/*"]
     files = [file for name in names for file in Path(CONF).glob(f"{name}.yaml")]
     return {key: keys for file in files for key, keys in _nodes_in(OmegaConf.load(file))}
 

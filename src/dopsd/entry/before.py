@@ -23,23 +23,21 @@ from dopsd.config.of_a_probe import probed
 from dopsd.config.paths import SWEEP, literal, quoted, resume_command
 from dopsd.config.rows import rows_of
 from dopsd.config.saved import CONFIG, planned, typed_overrides
+from dopsd.config.sweep_list import SweepJob, jobs_there, write_jobs
 from dopsd.entry.composing import explain, refuse_unknown_appended
-from dopsd.entry.sweep import write_jobs
 from dopsd.files import WritingError, missing_directories
 
 if TYPE_CHECKING:
     from dopsd.job import Hardware
 
 _made_by_this_command: list[Path] = []
-_sweep: list[
-    tuple[Path, list[tuple[str, list[str]]]]
-] = []  # its directory; directory and overrides of its jobs
+_sweep: list[tuple[Path, list[SweepJob]]] = []  # its directory and its jobs
 
 
 class BeforeAnything(Callback):
     """Checks the job, or each job of a sweep, and its output directory."""
 
-    _jobs: Sequence[Sequence[str]] = ()  # the overrides of each job of a sweep
+    _jobs: Sequence[SweepJob] = ()
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """One job; a resumed one goes on in its own directory."""
@@ -52,22 +50,20 @@ class BeforeAnything(Callback):
             _claim(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """All jobs of a sweep, before the first one starts; those sent elsewhere look at their hardware there."""
+        """All jobs of a sweep, before the first one starts; those sent elsewhere look at their hardware there.
+
+        A training that cannot be is noted in the list of jobs and left out, unless none can be.
+        """
         with _explained(kwargs["config_name"]):
             if config.resume is not None:
                 raise UserError(f"resume={config.resume}: a run is resumed alone, without --multirun")
             is_here = str(config.hydra.launcher._target_).endswith(".BasicLauncher")
             _name_jobs_by_what_differs(config)
-            jobs = []
-            for overrides in _jobs(config):
-                given = [*overrides, *config.hydra.overrides.hydra]
-                job = compose(kwargs["config_name"], given, return_hydra_config=True)
-                hardware = _check(job, kwargs["config_name"], is_here=is_here)
-                _agree_on_directory(hardware, config, "hydra.sweep.dir")
-                jobs.append((str(job.hydra.sweep.subdir), overrides))
+            entry = kwargs["config_name"]
+            jobs = _checked_jobs(config, entry, is_here=is_here)
             _claim(config, "hydra.sweep.dir")
-            self._jobs = [overrides for _, overrides in jobs]
-            if kwargs["config_name"] == "train" and jobs:
+            self._jobs = jobs
+            if entry == "train":
                 _leave_list(Path(config.hydra.sweep.dir), jobs)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -85,10 +81,12 @@ def interrupted() -> str:
 
 def leave_sweep_table() -> None:
     """One table over the jobs of a sweep, where the command was one and a job has begun, however it ended."""
-    for directory, jobs in _sweep:
-        if ranks.is_first() and any((directory / name / CONFIG).exists() for name, _ in jobs):
+    for directory, planned_jobs in _sweep:
+        jobs = planned_jobs or jobs_there(directory)
+        if ranks.is_first() and any((directory / job.directory / CONFIG).exists() for job in jobs):
             from dopsd.job.sweep import leave_sweep_table  # noqa: PLC0415
 
+            write_jobs(directory, jobs)
             leave_sweep_table(directory, jobs)
     _sweep.clear()
 
@@ -145,6 +143,26 @@ def _check(config: DictConfig, config_name: str, *, is_here: bool = True) -> "Ha
     return plans[0].hardware if plans else None
 
 
+def _checked_jobs(config: DictConfig, entry: str, *, is_here: bool) -> list[SweepJob]:
+    """The jobs of a sweep; raises UserError for one that cannot be run, of a training only where none can."""
+    jobs, refusals = [], []
+    for overrides in _jobs(config):
+        job = compose(entry, [*overrides, *config.hydra.overrides.hydra], return_hydra_config=True)
+        refused = ""
+        try:
+            hardware = _check(job, entry, is_here=is_here)
+            _agree_on_directory(hardware, config, "hydra.sweep.dir")
+        except UserError as error:
+            if entry != "train":
+                raise
+            refusals.append(error)
+            refused = error.message
+        jobs.append(SweepJob(directory=str(job.hydra.sweep.subdir), overrides=overrides, refused=refused))
+    if refusals and len(refusals) == len(jobs):
+        raise refusals[0]
+    return jobs
+
+
 def _agree_on_directory(hardware: "Hardware | None", config: DictConfig, key: str) -> None:
     """Processes that torchrun or srun has started take the directory of the first: the time in its name differs."""
     if hardware is None or not hardware.is_launched or hardware.processes == 1:
@@ -156,10 +174,10 @@ def _agree_on_directory(hardware: "Hardware | None", config: DictConfig, key: st
         config.hydra.overrides.hydra.append(f"{key}={quoted(literal(directory))}")
 
 
-def _header(config: DictConfig, jobs: Sequence[Sequence[str]]) -> str:
-    from dopsd.job.sweep import common_overrides  # noqa: PLC0415
+def _header(config: DictConfig, jobs: Sequence[SweepJob]) -> str:
+    from dopsd.report.runs.arms import common_overrides  # noqa: PLC0415
 
-    typed, common = typed_overrides(config.hydra), common_overrides(jobs)
+    typed, common = typed_overrides(config.hydra), common_overrides([job.overrides for job in jobs])
     which = f"job {config.hydra.job.num + 1}" + (f" of {len(jobs)}" if jobs else "")
     differing = " ".join(override for override in typed if override not in common)
     return f"{which}: {differing} ({config.hydra.runtime.output_dir})"
@@ -209,13 +227,14 @@ def _claim(config: DictConfig, key: str) -> None:
         raise UserError(f"{key}={directory}: {error}") from error
 
 
-def _leave_list(sweep: Path, jobs: list[tuple[str, list[str]]]) -> None:
-    """Writes the jobs into the sweep's directory."""
+def _leave_list(sweep: Path, jobs: list[SweepJob]) -> None:
+    """Writes the jobs into the sweep's directory, where they are known before it starts."""
     if not ranks.is_first():
         return
     sweep.mkdir(parents=True, exist_ok=True)
     try:
-        write_jobs(sweep, jobs)
+        if jobs:
+            write_jobs(sweep, jobs)
     except WritingError as error:
         raise UserError(str(error)) from error
     _sweep[:] = [(sweep, jobs)]

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dopsd.config.errors import EXIT_CODE, ElsewhereError, EscapingError, Interruption, UserError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from hydra.conf import HydraConf
     from omegaconf import DictConfig
 
-    Job = Callable[[DictConfig, HydraConf], None]
+    Job = Callable[[DictConfig, HydraConf], object]
 
 _INTERRUPTED, _BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 _is_here = False  # whether `command` is what runs in this process
@@ -70,15 +71,27 @@ def carried_back() -> Iterator[None]:
 def _run(job: "Job", entry: str) -> None:
     import hydra  # noqa: PLC0415
     from hydra.core.hydra_config import HydraConfig  # noqa: PLC0415
+    from hydra.types import RunMode  # noqa: PLC0415
 
     from dopsd.entry.arguments import read_arguments  # noqa: PLC0415
     from dopsd.entry.composing import CONF, explain  # noqa: PLC0415
-    from dopsd.entry.sweep import commands_of, leave_table  # noqa: PLC0415
+    from dopsd.entry.one_of_several import failing_alone, is_left_out  # noqa: PLC0415
+    from dopsd.entry.sweep import commands_of, is_of_a_sweep, leave_table  # noqa: PLC0415
 
-    def task(config: Any) -> None:
+    def task(config: Any) -> object:
+        hydra_config = HydraConfig.get()
+        directory = Path(config.get("resume") or hydra_config.runtime.output_dir)
+        if entry != "train" or not (is_resumed or hydra_config.mode == RunMode.MULTIRUN):
+            return one(config, hydra_config)
+        if is_left_out(directory):
+            return None
+        with failing_alone(directory):
+            return one(config, hydra_config)
+
+    def one(config: Any, hydra_config: Any) -> object:
         with carried_back():
             try:
-                job(config, HydraConfig.get())
+                return job(config, hydra_config)
             except Exception as error:
                 if not _is_here:
                     raise
@@ -87,12 +100,21 @@ def _run(job: "Job", entry: str) -> None:
                 raise EscapingError(error) from error
 
     typed = read_arguments(sys.argv[1:], entry)
+    is_resumed = is_of_a_sweep(typed, entry)
+    failed: list[str] = []
     try:
         for arguments in commands_of(typed, entry):
             sys.argv[1:] = arguments
-            hydra.main(version_base="1.3", config_path=CONF, config_name=entry)(task)()
+            try:
+                hydra.main(version_base="1.3", config_path=CONF, config_name=entry)(task)()
+            except (UserError, ElsewhereError) as error:
+                if not is_resumed:
+                    raise
+                failed.append(str(error))
     finally:
         leave_table(typed, entry)
+    if failed:
+        raise UserError(f"{len(failed)} jobs of the sweep failed, the first: {failed[0]}")
 
 
 def _of_the_user() -> tuple[type[BaseException], ...]:

@@ -21,6 +21,11 @@ _PACKAGE = Path(__file__).parents[1]
 CONF = str(next(p for p in (_PACKAGE / "conf", _PACKAGE.parents[1] / "conf") if p.is_dir()))
 """The config tree: inside the package where it was installed from a wheel, else in the checkout."""
 _ELSEWHERE = "--help lists what there is"
+_IN_AN_EXTRA = {
+    "hydra/launcher": dict.fromkeys(("joblib", "submitit_local", "submitit_slurm"), "launchers"),
+    "hydra/sweeper": {"optuna": "optuna"},
+}
+"""Arms that come with other packages, and what to install for them."""
 
 
 def explain(error: BaseException, arguments: Sequence[str], entry: str) -> str:
@@ -90,6 +95,8 @@ def _no_such_arm(error: MissingConfigException) -> str:
     group, arm = (first, rest) if arms(first) and first != "hydra" else missing.rpartition("/")[::2]
     if not group or not error.options:
         return f"{missing}: no such config"
+    if arm in (of_it := _IN_AN_EXTRA.get(group, {})):
+        return f'{group}={arm}: needs another package (pip install "dopsd[{of_it[arm]}]")'
     hint = suggestion(arm, error.options)
     there = f" ({', '.join(error.options)})" if hint.startswith("did you") else ""
     return f"{group}={arm}: no such arm; {hint}{there}"

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: their directories, the list of them that stays in the sweep's, and how a sweep is resumed."""
+"""The jobs of a sweep: their directories, and how a sweep is resumed."""
 
 import logging
 import re
@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from dopsd.config.errors import UserError
 from dopsd.config.paths import SWEEP, spelled
 from dopsd.config.saved import CONFIG, key_of
-from dopsd.files import write_text
+from dopsd.config.sweep_list import read_jobs
 
 log = logging.getLogger(__name__)
 _LONGEST = 100  # bytes in the name of a job's directory
@@ -32,12 +30,6 @@ def job_directory(differing: str) -> str:
 OmegaConf.register_new_resolver("job_directory", job_directory, replace=True)
 
 
-def write_jobs(directory: Path, jobs: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """Leaves the list of a sweep's jobs, each with its directory and its overrides."""
-    content = [{"directory": name, "overrides": list(overrides)} for name, overrides in jobs]
-    write_text(directory / SWEEP, yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=1000))
-
-
 def commands_of(arguments: Sequence[str], entry: str) -> Iterator[list[str]]:
     """The arguments; or one list for each unfinished job of the sweep that is to be resumed; raises UserError."""
     sweep = _resumed_sweep(arguments) if entry == "train" else None
@@ -45,8 +37,16 @@ def commands_of(arguments: Sequence[str], entry: str) -> Iterator[list[str]]:
         yield list(arguments)
         return
     more = [argument for argument in arguments if key_of(argument) != "resume"]
-    for name, overrides in _read_jobs(sweep):
-        yield from _unfinished(sweep / name, overrides, more)
+    for job in read_jobs(sweep, "resume"):
+        if job.refused:
+            log.warning("%s is left out (%s)", sweep / job.directory, job.refused)
+        else:
+            yield from _unfinished(sweep / job.directory, job.overrides, more)
+
+
+def is_of_a_sweep(arguments: Sequence[str], entry: str) -> bool:
+    """Whether these arguments resume a sweep."""
+    return entry == "train" and _resumed_sweep(arguments) is not None
 
 
 def leave_table(arguments: Sequence[str], entry: str) -> None:
@@ -55,7 +55,7 @@ def leave_table(arguments: Sequence[str], entry: str) -> None:
     if sweep is not None:
         from dopsd.job.sweep import leave_sweep_table  # noqa: PLC0415  (slow to import)
 
-        leave_sweep_table(sweep, _read_jobs(sweep))
+        leave_sweep_table(sweep, read_jobs(sweep, "resume"))
 
 
 def _unfinished(run: Path, overrides: Sequence[str], more: Sequence[str]) -> Iterator[list[str]]:
@@ -74,11 +74,3 @@ def _resumed_sweep(arguments: Sequence[str]) -> Path | None:
         return None
     directory = Path(str(OverridesParser.create().parse_override(values[-1]).value()))
     return directory if (directory / SWEEP).is_file() and not (directory / CONFIG).is_file() else None
-
-
-def _read_jobs(directory: Path) -> list[tuple[str, list[str]]]:
-    try:
-        jobs = yaml.safe_load((directory / SWEEP).read_text(encoding="utf-8"))
-        return [(str(job["directory"]), [str(o) for o in job["overrides"]]) for job in jobs]
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
-        raise UserError(f"resume={directory}: {SWEEP} cannot be read ({error})") from error

@@ -1,7 +1,7 @@
 """Decode examples in batches and grade the answers; the result does not depend on the batch size."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -24,7 +24,8 @@ from dopsd.task import Example, Task, VerdictWord
 class Sample:
     """One decoded and graded answer: its text, what the grader read in it (`extracted`), and its verdict.
 
-    `answer` has its tokens before the first end token; `accepted` says whether training would learn from it.
+    `answer` has its tokens before the first end token, `steps` the denoising step at which each was written;
+    `accepted` says whether training would learn from it.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Sample:
     answer: Sequence[int]
     forwards: int
     attempt: int = 0
+    steps: Sequence[int] = ()
 
     @property
     def correct(self) -> bool:
@@ -165,10 +167,14 @@ def evaluate(
 
     trajectory = Trajectory.joined([sampled(batch) for batch in batches])
     answers, in_order = chat.answers(trajectory.tokens), [place for batch in batches for place in batch]
-    decoded = zip(in_order, answers, chat.texts(answers), trajectory.steps.tolist(), strict=True)
+    forwards, step_maps = trajectory.steps.tolist(), trajectory.step_map.tolist()
+    decoded = zip(in_order, answers, chat.texts(answers), forwards, step_maps, strict=True)
     samples = {
-        (i, attempt): _graded(task, examples[i], answer, response, forwards, attempt=attempt)
-        for (i, attempt), answer, response, forwards in decoded
+        (i, attempt): replace(
+            _graded(task, examples[i], answer, response, steps, attempt=attempt),
+            steps=step_map[: len(answer)],
+        )
+        for (i, attempt), answer, response, steps, step_map in decoded
     }
     return Evaluation(samples=[samples[place] for place in places], metric=task.metric)
 

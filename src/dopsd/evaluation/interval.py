@@ -12,6 +12,29 @@ from scipy.stats import norm, t
 _CONFIDENCE = 0.975  # of each of the two bounds
 
 
+def crossed_mean(values: "Float[Any, 'seeds problems']") -> tuple[float, float, float]:
+    """The mean over seeds and problems, its variance, and the degrees of freedom of that.
+
+    Raises ValueError for a single seed or problem. The variance of the mean is that of two crossed random effects,
+    (MS_seeds + MS_problems - MS_rest) / (seeds * problems), with Satterthwaite's degrees of freedom (1946): few seeds
+    that differ widen it much.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    seeds, problems = table.shape
+    if seeds < 2 or problems < 2:
+        raise ValueError(f"pooling needs at least 2 seeds and 2 problems, got {seeds} and {problems}")
+    mean, by_seed, by_problem = table.mean(), table.mean(1), table.mean(0)
+    rest = table - by_seed[:, None] - by_problem + mean
+    squares = (problems * by_seed.var(ddof=1), seeds * by_problem.var(ddof=1))
+    freedoms = (seeds - 1, problems - 1, (seeds - 1) * (problems - 1))
+    rest_square = (rest**2).sum() / freedoms[2]
+    total = max(sum(squares) - rest_square, squares[1])
+    terms = zip((*squares, rest_square), freedoms, strict=True)
+    spread = sum(square**2 / freedom for square, freedom in terms)
+    freedom = total**2 / spread if spread else problems - 1
+    return float(mean), float(total / table.size), float(freedom)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Interval:
     """A share of successes (or a mean of shares) among n problems, and its 95 % interval; all between 0 and 1."""
@@ -42,26 +65,10 @@ class Interval:
 
     @classmethod
     def of_seeds(cls, shares: "Float[Any, 'seeds problems']") -> "Interval":
-        """The mean over seeds and problems, either of which might have been others.
-
-        The variance of the mean is that of two crossed random effects, (MS_seeds + MS_problems - MS_rest) /
-        (seeds * problems), with Satterthwaite's degrees of freedom (1946): few seeds that differ widen it much.
-        """
-        values = np.asarray(shares, dtype=np.float64)
-        seeds, problems = values.shape
-        if seeds < 2 or problems < 2:
-            raise ValueError(f"pooling needs at least 2 seeds and 2 problems, got {seeds} and {problems}")
-        mean, by_seed, by_problem = values.mean(), values.mean(1), values.mean(0)
-        rest = values - by_seed[:, None] - by_problem + mean
-        squares = (problems * by_seed.var(ddof=1), seeds * by_problem.var(ddof=1))
-        freedoms = (seeds - 1, problems - 1, (seeds - 1) * (problems - 1))
-        rest_square = (rest**2).sum() / freedoms[2]
-        total = max(sum(squares) - rest_square, squares[1])
-        terms = zip((*squares, rest_square), freedoms, strict=True)
-        spread = sum(square**2 / freedom for square, freedom in terms)
-        freedom = total**2 / spread if spread else problems - 1
+        """The mean over at least 2 seeds and 2 problems, either of which might have been others; raises ValueError."""
+        mean, variance, freedom = crossed_mean(shares)
         quantile = float(t.ppf(_CONFIDENCE, freedom))
-        return cls._of_variance(mean, total / values.size, n=problems, quantile=quantile)
+        return cls._of_variance(mean, variance, n=len(shares[0]), quantile=quantile)
 
     @classmethod
     def _of_variance(

@@ -4,12 +4,12 @@ import logging
 import warnings
 
 from dopsd.job.curve import draw_curve
-from dopsd.job.display import Display
+from dopsd.job.display import Display, EarlyWarnings
 from dopsd.job.evaluating import EvaluationPlan, RowEvaluator
 from dopsd.job.examiner import Examiner
 from dopsd.job.fitting import TrainingResult, fit
 from dopsd.job.hardware import Hardware
-from dopsd.job.loggers import log_results, opened_logger
+from dopsd.job.loggers import log_evaluation, log_probe, log_results, opened_logger
 from dopsd.job.plan import Plan
 from dopsd.job.probing import circumstances, prepare_probe, run_probe
 from dopsd.job.reporting import ReportOptions, compare, leave_report
@@ -25,6 +25,7 @@ from dopsd.job.table import markdown, show_table
 
 __all__ = [
     "Display",
+    "EarlyWarnings",
     "EvaluationPlan",
     "Examiner",
     "Hardware",
@@ -42,6 +43,8 @@ __all__ = [
     "draw_curve",
     "fit",
     "leave_report",
+    "log_evaluation",
+    "log_probe",
     "log_results",
     "markdown",
     "memory_explained",

@@ -1,7 +1,7 @@
 """What a user sees while a job runs: progress bars with the time left, and lines that stay."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -11,14 +11,51 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from dopsd import ranks
 
+ENDED_BY = "ended by"
+"""How the last line of a log begins that tells why."""
+_LINE = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
+
+
+def note_end(log: Path, error: BaseException) -> None:
+    """Writes into a log why what has not come as far as a Display has ended; not where a log says so already."""
+    if log.exists() and ENDED_BY in log.read_text(encoding="utf-8").splitlines()[-1]:
+        return
+    line = _LINE.format(logging.makeLogRecord({"msg": _end(type(error), error)}))
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+def _end(kind: type[BaseException], error: BaseException | None) -> str:
+    return " ".join(f"{ENDED_BY} {kind.__name__}: {error}".split())
+
+
+class EarlyWarnings(logging.Handler):
+    """Inside, keeps what the program warns of, for a log that is not open yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps it."""
+        self.records.append(record)
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
+
 
 class Display:
     """Bars and lines on stderr (bars only on a terminal); the first rank speaks for all.
 
-    Every line also goes to the file `log`, behind what stands there, with the time; so do warnings of the program.
+    Every line also goes to the file `log`, behind what stands there, with the time; so do warnings of the program, and
+    those `before` it.
     """
 
-    def __init__(self, log: Path | None = None) -> None:
+    def __init__(self, log: Path | None = None, before: Iterable[logging.LogRecord] = ()) -> None:
         self._console = Console(stderr=True, highlight=False, emoji=False, quiet=not ranks.is_first())
         self._has_bars = self._console.is_terminal and not self._console.is_dumb_terminal
         self._progress = Progress(
@@ -34,16 +71,18 @@ class Display:
         self._part: TaskID | None = None
         file = log if ranks.is_first() else None
         self._log = logging.NullHandler() if file is None else logging.FileHandler(file, encoding="utf-8")
-        self._log.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        self._log.setFormatter(_LINE)
+        for record in before:
+            self._log.handle(record)
 
     def __enter__(self) -> Self:
         self._progress.start()
         logging.getLogger().addHandler(self._log)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if kind is not None:
-            self._keep(f"ended by {kind.__name__}")
+            self._keep(_end(kind, error))
         logging.getLogger().removeHandler(self._log)
         self._log.close()
         self._progress.stop()

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from dopsd.callbacks.sample_tables import Rows, sample_rows
 from dopsd.config.errors import UserError
 from dopsd.config.rows import EXACT, READ_BY_EVALUATION, exact_row_of
 from dopsd.config.saved import key_of, read_saved, written_out
@@ -27,6 +28,7 @@ from dopsd.report.manifest import fingerprint
 from dopsd.report.row import BatchEffect, Repetition, ReportRow
 from dopsd.task import Example
 
+_SHOWN = 8  # answers of a row, where a logger takes them
 _ONE_AT_A_TIME = 16  # examples that show what the batch does to rounding
 _NOT_SETTINGS = ("seed", "name", "paths", "hydra", "resume")  # of a training that is repeated
 
@@ -88,6 +90,8 @@ class RowEvaluator:
         self._display, self._directory = display, directory
         self._student: Student | None = None
         self._evaluated: dict[str, ReportRow] = {}
+        self.shown: dict[str, Rows] = {}
+        """The first answers of each row, by its name."""
 
     def __call__(self, asked: EvaluationPlan) -> ReportRow:
         """Load what is not there yet, decode, grade, and leave the config and the samples in the row's directory."""
@@ -99,6 +103,7 @@ class RowEvaluator:
         title = f"{whose}, {asked.chosen.split}, gen_length={asked.plan.evaluation_sampler.gen_length}"
         evaluation = examiner(student, asked.chosen.split, title, samples=asked.chosen.samples)
         seconds = time.perf_counter() - started
+        self.shown[asked.name] = sample_rows(evaluation.samples[:_SHOWN], student.chat)
         weights, training_step = asked.chosen.whose, asked.chosen.training_step
         run.write_samples(evaluation, weights=weights, training_step=training_step)
         row = ReportRow(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import lightning as L
 from lightning.pytorch.loggers.logger import Logger
@@ -56,9 +57,14 @@ def fit(
             evaluate_dev=lambda: examiner(student, "dev", f"dev, step {bar.step}"),
             every=settings.eval_every,
             best_directory=run.weights("best"),
+            chat=student.chat,
             patience=settings.early_stopping,
         )
-        callbacks = [measures, bar, learning, held_out, resume_point]
+        callbacks: list[L.Callback] = [measures, bar, learning, held_out]
+        if plan.guard is not None:
+            restore = partial(student.take_back, run.weights("best"))
+            callbacks.append(plan.guard(held_out=held_out, restore_best=restore, say=display.say))
+        callbacks.append(resume_point)
         trainer = plan.make_trainer(callbacks=callbacks, logger=[metrics_file, *loggers])
         try:
             _run(trainer, method, _loader(plan, method), run)

@@ -39,6 +39,25 @@ def check_learnable(arguments: dict[str, Any], config: DictConfig) -> None:
         raise UserError(f"{key}=1: two distributions over one entry are always equal; must be at least 2")
 
 
+def check_revealing(arguments: dict[str, Any], config: DictConfig) -> None:
+    """Raises UserError where a teacher could show a block-causal student nothing that it sees and does not know."""
+    teacher, supervision, rollout = (arguments.get(name) for name in ("teacher", "supervision", "rollout"))
+    if not isinstance(teacher, SuffixTeacher | LaterStateTeacher) or not isinstance(rollout, Rollout):
+        return
+    counts_what_is_shown = isinstance(supervision, AllMasked) and not supervision.honest
+    is_students_own = isinstance(arguments.get("teacher_weights"), _STUDENTS_OWN)
+    if isinstance(teacher, SuffixTeacher) and teacher.region == "later_blocks" and is_students_own:
+        key = typed_key(config, "teacher.region")
+        raise UserError(f"{key}=later_blocks: must be masked, a block-causal student sees no later blocks")
+    if rollout.sampler.block_length == 1 and is_students_own and not counts_what_is_shown:
+        key = typed_key(config, "rollout.sampler.block_length")
+        raise UserError(
+            f"{key}=1: the teacher would be shown no more than a block-causal student sees; must be at least 2"
+        )
+    if isinstance(teacher, LaterStateTeacher) and not counts_what_is_shown:
+        _check_gap(teacher, supervision, rollout, config, in_blocks=True)
+
+
 def _check_tries(rollout: Rollout, config: DictConfig) -> None:
     sampler = rollout.sampler
     is_same_again = sampler.temperature == 0 and sampler.remasking != "random" and not rollout.dropout
@@ -65,13 +84,20 @@ def _check_states(learning: Learning, rollout: Rollout, config: DictConfig) -> N
         raise UserError(f"{key}={parts}: must be less than the {states} states that a trajectory has to cut")
 
 
-def _check_gap(teacher: LaterStateTeacher, supervision: object, rollout: Rollout, config: DictConfig) -> None:
+def _check_gap(
+    teacher: LaterStateTeacher,
+    supervision: object,
+    rollout: Rollout,
+    config: DictConfig,
+    *,
+    in_blocks: bool = False,
+) -> None:
     """A teacher that is shown the future of all that could be supervised leaves nothing."""
     sampler, typed = rollout.sampler, f"{typed_key(config, 'teacher.gap')}={teacher.gap}"
     needed = "every position that could be supervised; needs topk=masked topk.honest=false"
     if isinstance(supervision, StudentRanked):
         raise UserError(f"{typed}: the teacher would be shown {needed}")
-    blocks = 1 if isinstance(supervision, AllMasked) else sampler.blocks
+    blocks = 1 if isinstance(supervision, AllMasked) and not in_blocks else sampler.blocks
     steps = (sampler.denoising_steps if sampler.threshold is None else sampler.gen_length) // blocks
     if isinstance(supervision, AllMasked | TeacherRanked) and (
         teacher.gap == "final" or teacher.gap >= steps

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
@@ -15,30 +15,38 @@ from omegaconf import DictConfig, OmegaConf
 
 from dopsd import ranks
 from dopsd.callbacks.guarded_logger import GuardedLogger
+from dopsd.callbacks.sample_tables import Rows, log_samples
 from dopsd.config.allowed import parameters_of
 from dopsd.config.saved import written_out
 from dopsd.job.display import Display
+from dopsd.job.found_runs import settings_of
 from dopsd.job.plan import Plan
 from dopsd.job.run_directory import RunDirectory
+from dopsd.report.row import ReportRow
 
 _STEP = "training_step"  # the one axis of all curves on W&B
+_FIGURES = (
+    *("accuracy", "low", "high", "n", "metrics", "pass_at_k", "accepted", "chance", "mean_tokens"),
+    *("mean_forwards", "samples_per_s"),
+)
 
 
 @contextmanager
 def opened_logger(
-    plan: Plan, run: RunDirectory, config: DictConfig, display: Display
+    plan: Plan, run: RunDirectory, config: DictConfig, display: Display, *, job_type: str = "train"
 ) -> Iterator[list[GuardedLogger]]:
-    """The logger of the run, if it has one: given what it asks for of the run's name and kin, ended at the end."""
+    """The logger of the job, if it has one: given what it asks for of its name and kin, ended at the end."""
     if plan.logger is None:
         yield []
         return
-    about = {"save_dir": str(run.path), **_about(run, config)}
+    about = {"save_dir": str(run.path), "job_type": job_type, **_about(run, config)}
     wanted = parameters_of(plan.logger.target)
     given = {name: value for name, value in about.items() if name in wanted}
     make = partial(plan.logger.target, **{**plan.logger.arguments, **given})
     with _wandb_state_in(run.path / "wandb"):
         logger = GuardedLogger(make, title=config.command.arms.logger, say=display.say)
-        logger.log_hyperparams(OmegaConf.to_container(written_out(config), resolve=True))
+        whole = cast(dict[str, Any], OmegaConf.to_container(written_out(config), resolve=True))
+        logger.log_hyperparams({**whole, "arm": _arm(config)})
         try:
             yield [logger]
         except BaseException:
@@ -51,8 +59,35 @@ def log_results(loggers: Sequence[GuardedLogger], summary: Mapping[str, Any]) ->
     """All numbers of summary.json: in the run's own summary where a logger has one, else at the last step."""
     numbers = dict(_numbers(summary))
     results = {f"test/{name}" if "/" in name else name: value for name, value in numbers.items()}
+    _log(loggers, results, step=summary["training_steps"])
+
+
+def log_evaluation(
+    loggers: Sequence[GuardedLogger], rows: Sequence[ReportRow], shown: Mapping[str, Rows]
+) -> None:
+    """The figures of each row as evaluation/..., with its name where there are several, and its first answers."""
+    for row in rows:
+        whole, name = row.as_dict(), f"evaluation/{row.name}".rstrip("/")
+        _log(loggers, dict(_numbers({key: whole[key] for key in _FIGURES}, f"{name}/")))
+        for logger in loggers:
+            log_samples(logger, shown[row.name], 0, key=f"{name}/samples")
+
+
+def log_probe(loggers: Sequence[GuardedLogger], figures: Mapping[str, Any], picture: Path) -> None:
+    """All numbers of a probe as probe/..., and its drawing where the logger takes one."""
+    _log(loggers, dict(_numbers(figures, "probe/")))
     for logger in loggers:
-        logger.hand_on(partial(_log_results, results=results, step=summary["training_steps"]))
+        logger.hand_on(partial(_log_picture, picture=picture))
+
+
+def _log(loggers: Sequence[GuardedLogger], results: Mapping[str, float], *, step: int = 0) -> None:
+    for logger in loggers:
+        logger.hand_on(partial(_log_results, results=results, step=step))
+
+
+def _log_picture(logger: Logger, *, picture: Path) -> None:
+    if isinstance(logger, WandbLogger):
+        logger.log_image("probe/figure", [str(picture)])
 
 
 def _numbers(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -64,7 +99,7 @@ def _numbers(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, f
 
 
 def wandb_logger(
-    *, project: str, save_dir: str, run_name: str, group: str | None, tags: Sequence[str]
+    *, project: str, save_dir: str, run_name: str, group: str | None, tags: Sequence[str], job_type: str
 ) -> WandbLogger:
     """Weights & Biases: as WANDB_MODE says, else online where an account is logged in, else offline.
 
@@ -74,7 +109,7 @@ def wandb_logger(
 
     if not ranks.is_first():
         return WandbLogger(project=project, save_dir=save_dir)
-    mode = os.environ.get("WANDB_MODE") or ("online" if _is_logged_in() else "offline")
+    mode = os.environ.get("WANDB_MODE") or ("online" if is_logged_in() else "offline")
     run = wandb.init(
         project=project,
         dir=save_dir,
@@ -84,7 +119,7 @@ def wandb_logger(
         name=run_name,
         group=group,
         tags=tags,
-        job_type="train",
+        job_type=job_type,
         settings=wandb.Settings(console="off", silent=mode == "offline"),
     )
     run.define_metric(_STEP)
@@ -96,6 +131,12 @@ class _WandbLogger(WandbLogger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Every row and table has the training step."""
         super().log_metrics(metrics if step is None else {**metrics, _STEP: step})
+
+
+def _arm(config: DictConfig) -> str:
+    """What the seeds of a setting have in common, for views that group by it."""
+    typed = {"method": config.command.arms.get("method")} | settings_of(config.command.overrides)
+    return " ".join(f"{key}={value}" for key, value in typed.items())
 
 
 def _about(run: RunDirectory, config: DictConfig) -> dict[str, object]:
@@ -141,7 +182,8 @@ def _wandb_state_in(directory: Path) -> Iterator[None]:
             del os.environ[name]
 
 
-def _is_logged_in() -> bool:
+def is_logged_in() -> bool:
+    """Whether W&B knows an account here."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:

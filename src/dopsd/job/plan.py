@@ -19,8 +19,8 @@ from dopsd.evaluation.decode import EvaluationPrompts
 from dopsd.job.checkpoints import check_checkpoint
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
-from dopsd.job.learnable import check_learnable
-from dopsd.job.structure import check_trainable
+from dopsd.job.learnable import check_learnable, check_revealing
+from dopsd.job.structure import check_own_blocks, check_trainable
 from dopsd.method.budget import BUDGET, OF_ROLLOUTS, StopAt
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.configuration import LLaDAConfig
@@ -68,6 +68,7 @@ class Plan:
     trained_by: str | None  # the method's arm; None in an evaluation
     trainer: Recipe
     logger: Recipe | None
+    guard: Recipe | None
     hardware: Hardware
 
     @classmethod
@@ -87,10 +88,12 @@ class Plan:
             trained_by=None if "checkpoint" in config else _typed_method(config, method),
             trainer=trainer,
             logger=prepare(config, "logger"),
+            guard=prepare(config, "callbacks"),
             hardware=Hardware.of(trainer, config) if is_here else Hardware.elsewhere(),
         )
         _check_share(plan, config)
         _check_sharding(plan)
+        _check_guard(plan)
         _check_quantization(plan)
         if is_here:
             plan.model.check(check_options, device=plan.device)
@@ -100,7 +103,7 @@ class Plan:
             _check_budget(plan)
             check_learnable(plan.method.arguments, config)
             plan.method.check(plan.method.target.check, task=plan.task)
-        check_checkpoint(plan, config)
+        check_checkpoint(plan)
         return plan
 
     @property
@@ -118,11 +121,15 @@ class Plan:
         """Raises UserError for a method or a sampler that does not fit who sees whom in the network."""
         if self.trained_by is not None:
             check_trainable(network, self.method, arm=self.trained_by, path=self.model.arguments["path"])
+            if network.visible == "block_causal":
+                check_revealing(self.method.arguments, self.method.config)
         for sampler in filter(None, (_rollout_sampler(self.method), self.evaluation_sampler)):
             try:
                 check_blocks(sampler.cache, sampler.block_length, of_network=network.structure.own_blocks)
             except ValueError as error:
                 raise UserError(str(error)) from error
+        if self.trained_by is not None or network.visible == "causal":
+            check_own_blocks(network, self.method, self.evaluation_sampler, self.method.config)
 
     def examples(self, split: Split) -> Sequence[Example]:
         """What is evaluated of a split: its first `eval_limit` examples."""
@@ -170,6 +177,12 @@ def _check_share(plan: Plan, config: DictConfig) -> None:
     if prompts % processes and plan.trained_by is not None:
         key = typed_key(config, "prompts_per_step")
         raise UserError(f"{key}={prompts}: must be a multiple of the {processes} processes (trainer.devices)")
+    share = plan.method.arguments.get("sft_share", 0.0)
+    if round(share * prompts, 6) % processes:
+        each = f" on {processes} processes" if processes > 1 else ""
+        raise UserError(
+            f"sft_share={share:g}: must be a multiple of {processes}/{prompts} (prompts_per_step={prompts}{each})"
+        )
 
 
 def _check_budget(plan: Plan) -> None:
@@ -195,6 +208,14 @@ def _check_sharding(plan: Plan) -> None:
     if quantization is not None:
         raise UserError(
             f"model.quantization={quantization}: must be null with trainer=fsdp, which divides plain weights"
+        )
+
+
+def _check_guard(plan: Plan) -> None:
+    rolls_back = plan.guard is not None and plan.guard.arguments["action"] == "roll_back"
+    if rolls_back and isinstance(plan.method.arguments.get("teacher_weights"), EMAWeights):
+        raise UserError(
+            "callbacks.action=roll_back: teacher_weights=ema keeps what the collapse left, use fixed or live"
         )
 
 

@@ -6,13 +6,15 @@ from omegaconf import DictConfig
 
 from dopsd.config.build import build
 from dopsd.config.errors import UserError
+from dopsd.diffusion.block_cache import check_blocks
 from dopsd.finite import NotFiniteError
+from dopsd.job.checkpoints import local_network
 from dopsd.job.display import Display
 from dopsd.job.plan import Plan
 from dopsd.job.selection import Selection
 from dopsd.job.student import Student
 from dopsd.memory import needing
-from dopsd.model import dropout_off, initial_network
+from dopsd.model import LLaDAConfig, dropout_off, initial_network
 from dopsd.probes import Finding, NothingFoundError, Probe, Subject
 
 
@@ -24,12 +26,25 @@ def prepare_probe(config: DictConfig, plan: Plan, chosen: Selection) -> Probe:
             f"probe.ar_prefix: needs reference solutions, which task={plan.task.name} has not; "
             "probe.ar_prefix=null leaves this teacher out"
         )
+    network = local_network(plan)
+    if network is not None:
+        _check_ways(probe, network)
     return probe
+
+
+def _check_ways(probe: Probe, network: LLaDAConfig) -> None:
+    """Raises UserError for a way of sampling that the network's structure does not allow."""
+    for way, sampler in probe.samplers.items():
+        try:
+            check_blocks(sampler.cache, sampler.block_length, of_network=network.structure.own_blocks)
+        except ValueError as error:
+            raise UserError(f"probe.ways={way}: {error} (probe.ways=[{{threshold: 0.9}}])") from error
 
 
 def run_probe(probe: Probe, base: Student, chosen: Selection, display: Display) -> Finding:
     """Probes the chosen weights; `base` has those before training. Raises UserError where nothing can be measured."""
     settings = base.plan.settings
+    _check_ways(probe, base.network.config)  # of a hub id, known only now
     untrained = initial_network(base.network)
     student = base if chosen.directory is None else base.with_weights(chosen.directory)
     examples = base.plan.task.examples(chosen.split)[: settings.eval_limit]

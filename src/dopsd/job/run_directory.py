@@ -16,6 +16,7 @@ from dopsd.config.saved import CONFIG, RESUME_POINT, WEIGHTS, written_out
 from dopsd.evaluation.decode import Evaluation
 from dopsd.evaluation.scores import Scores
 from dopsd.files import write_text
+from dopsd.job.metrics_file import read_metrics
 from dopsd.report.answers import OF_A_RUN, SAMPLES, Answers
 
 SUMMARY = "summary.json"
@@ -65,6 +66,11 @@ class RunDirectory:
     def resume_point(self) -> Path:
         """Everything that is needed to go on."""
         return self.path / RESUME_POINT
+
+    @property
+    def best_on_dev(self) -> float:
+        """The best accuracy on dev so far; raises ValueError where there has been no evaluation."""
+        return max(row["eval/accuracy"] for row in read_metrics(self.metrics) if "eval/accuracy" in row)
 
     def weights(self, which: str) -> Path:
         """The `best` (on dev) or the `final` weights."""

@@ -23,7 +23,7 @@ _ONLY_TRAINING = (
     *("answers", "learn_from", "order", "tail", "max_mask_ratio", "block_lengths"),
     *("entropy_weight", "entropy_temperature"),
     *("updates_per_rollout", "states_per_trajectory", "micro_batch_tokens", "eval_every", "early_stopping"),
-    *("stop_at", "curve_over"),
+    *("stop_at", "curve_over", "callbacks"),
     *("source", "form", "tail"),
 )
 """Keys that the answers before training do not depend on; any other key, known or new, tells jobs apart."""

@@ -1,4 +1,4 @@
-"""What can be known of a training before anything is loaded: that method and samplers fit who sees whom."""
+"""What can be known of a run before anything is loaded: that method and samplers fit who sees whom."""
 
 from omegaconf import DictConfig
 
@@ -20,7 +20,10 @@ def check_trainable(network: LLaDAConfig, method: Recipe, *, arm: str, path: str
 def check_own_blocks(
     network: LLaDAConfig, method: Recipe, evaluation_sampler: BlockSampler, config: DictConfig
 ) -> None:
-    """Raises UserError where the network would be sampled from in other blocks than it is trained in."""
+    """Raises UserError where the network would be sampled from in other blocks than it is trained in.
+
+    An autoregressive one writes token after token: a masked token behind another would be read of [MASK].
+    """
     rollout, blocks = method.arguments.get("rollout"), network.structure.own_blocks
     for key, sampler in {
         "evaluation_sampler": evaluation_sampler,
@@ -28,6 +31,7 @@ def check_own_blocks(
     }.items():
         if sampler is not None and blocks not in (None, sampler.block_length):
             typed = typed_key(config, f"{key}.block_length")
+            steps = " (and denoising_steps as gen_length)" if blocks == 1 else ""
             raise UserError(
-                f"{typed}={sampler.block_length}: must be {blocks}, as the network has visible={network.visible}"
+                f"{typed}={sampler.block_length}: must be {blocks}{steps}, as the network has visible={network.visible}"
             )

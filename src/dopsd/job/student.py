@@ -70,6 +70,12 @@ class Student:
                 load_adapter_weights(network, directory)
         return Student(network=_placed(network, self.plan), chat=self.chat, plan=self.plan, weights=directory)
 
+    def take_back(self, directory: Path) -> None:
+        """Saved weights, in this very network; raises UserError."""
+        loaded = self.with_weights(directory).network
+        if loaded is not self.network:
+            self.network.load_state_dict(loaded.state_dict())
+
     def blamed_for(self, error: NotFiniteError, during: str) -> UserError:
         """What to raise where numbers are not finite: one line that says whose they are and which weights are not."""
         whose = (

@@ -9,6 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dopsd import ranks
+from dopsd.report.formats import markdown
+
+__all__ = ["markdown", "panels", "show_table"]
 
 _WORD = re.compile(
     r"\[[^\]]*\]\S*|\([^)]*\)\S*|\S+"
@@ -32,11 +35,6 @@ def show_table(
         console.print(_table([[row[i] for i in columns] for row in cells], console.width))
     for line in (*notes, f"files: {where}"):
         console.print(line, markup=False, soft_wrap=True)
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The table for a report."""
-    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ["---"] * len(head), *rows))
 
 
 def panels(rows: Sequence[Sequence[str]], width: int) -> Iterator[list[int]]:

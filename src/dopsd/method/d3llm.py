@@ -20,7 +20,7 @@ from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.shares import share_of
 from dopsd.method.solutions import solutions
-from dopsd.method.teacher_weights import EMAWeights, LiveWeights, TeacherWeights
+from dopsd.method.teacher_weights import TeacherWeights, check_constant
 from dopsd.model import dropout_off
 from dopsd.rollout import Rollout
 from dopsd.stream import Draw
@@ -71,11 +71,8 @@ class D3LLM(OnPolicy):
         """Solutions must be there, what is masked in its order must have one, and every block must fit."""
         if answers == "solutions" and task.examples("train")[0].solution is None:
             raise ValueError(f"answers=solutions: needs reference solutions, which task={task.name} has not")
-        if answers == "teacher" and isinstance(teacher_weights, EMAWeights | LiveWeights):
-            arm = "ema" if isinstance(teacher_weights, EMAWeights) else "live"
-            raise ValueError(
-                f"teacher_weights={arm}: must be fixed or checkpoint (answers=student: current ones)"
-            )
+        if answers == "teacher":
+            check_constant(teacher_weights, " (answers=student: current ones)")
         if answers == "solutions" and order == "own":
             raise ValueError("order=own: must be random with answers=solutions, which were written in none")
         if order == "own" and tail == "trained" and rollout.sampler.early_exit:

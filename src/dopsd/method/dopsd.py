@@ -27,6 +27,7 @@ from dopsd.method.on_policy import OnPolicy
 from dopsd.method.schedule import rate_zero
 from dopsd.method.teacher_weights import TeacherWeights
 from dopsd.model import dropout_off
+from dopsd.model.visible import Visible
 from dopsd.rollout import RolloutBatch
 from dopsd.setting import setting
 from dopsd.stream import Draw
@@ -83,6 +84,7 @@ class DOPSD(OnPolicy):
     K_t = the most confident masked positions, as many as the step unmasked (eq. 10);
     L(Y) = 1/T sum_t 1/|K_t| sum_{i in K_t} D(P_student,t^i, P_teacher,t^i) (eq. 11);
     the mean of L over the accepted trajectories (eq. 12).
+    A block-causal network sees nothing behind the active block: what S_t has there is not shown, nor is it supervised.
     """
 
     def __init__(
@@ -99,6 +101,16 @@ class DOPSD(OnPolicy):
         self.teacher, self.supervision, self.objective = teacher, supervision, objective
         self.learning = learning
         self.teacher_weights = teacher_weights.attach(self.network)
+        self._sees_later = cast(Visible, self.network.visible).own_blocks is None
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is left out for a block-causal student."""
+        if self._sees_later:
+            return ()
+        return (
+            "block-causal student: nothing behind the active block is shown to the teacher or supervised",
+        )
 
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """One rollout of the batch's prompts, then the optimizer steps on the states it visited."""
@@ -129,6 +141,7 @@ class DOPSD(OnPolicy):
             states = visited[part == number]
             keys, eos_id = rollout.keys[states.rollout], self.chat.special.eos_id
             view = self.teacher.view(states, shown[states.rollout], keys, eos_id=eos_id)
+            view = view if self._sees_later else view.without_later(states)
             is_supervised = self.supervision.count(states, view.revealed) > 0
             yield states[is_supervised], view[is_supervised]
 
@@ -150,7 +163,8 @@ class DOPSD(OnPolicy):
         visited = rollout.trajectory.visited_states(self.chat.special.mask_id)
         answer = counted(rollout.trajectory, self.chat.special.end_ids)
         if self.supervision.of_the_answer:
-            visited = replace(visited, open=visited.is_masked & answer[visited.rollout])
+            is_open = visited.is_masked & answer[visited.rollout]
+            visited = replace(visited, open=is_open if self._sees_later else is_open & ~visited.later)
         if self.learning.states is not None:
             rows, keys = answer[visited.rollout], rollout.keys[visited.rollout]
             visited = visited[self.learning.states.rows(visited, rows, keys)]

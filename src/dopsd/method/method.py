@@ -29,6 +29,8 @@ class Method(L.LightningModule, ABC):
 
     structures: ClassVar[tuple[str, ...]] = ("all", "block_causal")
     """Whose networks it trains, by who sees whom in them."""
+    has_autoregressive_teacher: ClassVar[bool] = False
+    """Whether its teacher's weights are read as those of an autoregressive model."""
 
     def __init__(
         self,
@@ -51,6 +53,12 @@ class Method(L.LightningModule, ABC):
         self.clock, self.budget = Clock(), Budget(Flop.of(network))
         self.on_progress: Callable[[str, int, int], None] = lambda part, done, total: None
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
+        self.lr_scale = 1.0  # lower where a training was taken back
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What is to be said before training."""
+        return ()
 
     @staticmethod
     def check(*, task: Task) -> None:
@@ -83,7 +91,8 @@ class Method(L.LightningModule, ABC):
         torch.manual_seed(generator_seed(Purpose.DROPOUT, self.seed, batch_idx, ranks.this()))
         optimizer = cast(Optimizer, self.optimizers(use_pl_optimizer=False))
         for group in optimizer.param_groups:
-            group["lr"] = optimizer.defaults["lr"] * self._schedule.factor(batch_idx, self.max_steps)
+            factor = self._schedule.factor(batch_idx, self.max_steps)
+            group["lr"] = optimizer.defaults["lr"] * factor * self.lr_scale
 
     def update(self, *, rows: int, width: int, of: Forwards) -> Update:
         """An optimizer step on so many rows, each at most `width` tokens wide: this rank's share `of` those of all."""

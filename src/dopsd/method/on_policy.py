@@ -9,7 +9,7 @@ from dopsd.diffusion.denoiser import Denoiser
 from dopsd.diffusion.prompts import Prompts
 from dopsd.memory import needing
 from dopsd.method.method import Method
-from dopsd.method.teacher_weights import AttachedWeights
+from dopsd.method.teacher_weights import AttachedWeights, next_tokens
 from dopsd.model import dropout_off, in_step, sampling
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.stream import Draw
@@ -29,18 +29,22 @@ class OnPolicy(Method):
         *,
         writer: AttachedWeights | None = None,
         gen_length: int | None = None,
+        autoregressive: bool = False,
+        name: str = "rollout",
     ) -> RolloutBatch:
         """Answers to all prompts of the batch, by the student or `writer`, on every rank; logs what came of them.
 
-        They have `gen_length` tokens, or as many as the method's rollouts have.
+        They have `gen_length` tokens, or as many as the method's rollouts have. `autoregressive`: the writer's weights
+        are read as those of such a network, which writes token after token.
         """
         by = self.rollout if gen_length is None else self.rollout.of_length(gen_length)
+        by = by.autoregressive() if autoregressive else by
         size = len(batch) // ranks.count()
         mine = slice(ranks.this() * size, (ranks.this() + 1) * size)
         with self.clock("rollout"), self._needing_less(len(batch)):
             with self._lent(writer) as denoiser:
                 part = by.collect(
-                    denoiser,
+                    next_tokens(denoiser) if autoregressive else denoiser,
                     batch[mine],
                     prompts[mine],
                     chat=self.chat,
@@ -51,7 +55,7 @@ class OnPolicy(Method):
             # Only now: a rank that has asked for less takes part in the forwards of the others until all are done.
             rollout = RolloutBatch.joined(ranks.gathered(part.to("cpu"))).to(self.device)
         self.budget.roll_out(rollout.cost)
-        self._log_rollout(rollout)
+        self._log_rollout(rollout, name)
         return rollout
 
     def log_updates(self, updates: Sequence[Mapping[str, float]], examples: float) -> None:
@@ -76,13 +80,13 @@ class OnPolicy(Method):
         smaller = ranks_share // 2 * ranks.count() or None
         return needing("prompts_per_step", prompts, during="a rollout", smaller=smaller)
 
-    def _log_rollout(self, rollout: RolloutBatch) -> None:
+    def _log_rollout(self, rollout: RolloutBatch, name: str) -> None:
         length = rollout.trajectory.lengths(self.chat.special.end_ids)
         self.log_step(
             {
-                "rollout/accepted": rollout.accepted.float().mean(),
-                "rollout/attempts": rollout.attempts.float().mean(),
-                "rollout/length": length.float().mean(),
-                "rollout/no_end": (length == rollout.trajectory.tokens.shape[1]).float().mean(),
+                f"{name}/accepted": rollout.accepted.float().mean(),
+                f"{name}/attempts": rollout.attempts.float().mean(),
+                f"{name}/length": length.float().mean(),
+                f"{name}/no_end": (length == rollout.trajectory.tokens.shape[1]).float().mean(),
             }
         )

@@ -9,18 +9,21 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from dopsd.diffusion.denoiser import Denoiser
-from dopsd.diffusion.masking import exact_count_mask, random_ratio_mask
+from dopsd.diffusion.masking import exact_count, random_ratio_mask
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.responses import Responses
 from dopsd.diffusion.views import Views
-from dopsd.distillation.block_states import block_keys
+from dopsd.distillation.block_states import masked_in_blocks
 from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.shares import share_of
+from dopsd.method.teacher_weights import TeacherWeights, autoregressive, check_constant
 from dopsd.method.two_stream import two_stream, two_stream_views
 from dopsd.model.visible import BlockCausal, Causal
+from dopsd.rollout import Rollout
 from dopsd.stream import Draw
+from dopsd.task import Task
 
 
 class SFT(Method):
@@ -54,7 +57,7 @@ class SFT(Method):
         """One optimizer step on the responses; none where not one token of them is masked."""
         prompts = self.chat.prompts(draw.example for draw in batch).to(self.device)
         responses = self.responses(batch, prompts)
-        views, is_answer = self._views(responses)
+        views, is_answer, reader = self._views(responses)
         if not len(views):
             return
         of, width = Forwards.of_views(views), views.width
@@ -63,7 +66,7 @@ class SFT(Method):
         update = self.update(rows=len(views), width=width, of=of)
         for rows in update:
             with update:
-                update.backward(*self._loss(views[rows], is_answer[rows]))
+                update.backward(*self._loss(views[rows], is_answer[rows], reader))
         norm, figures = update.step()
         loss, *sums = figures.tolist()
         self.log_step(
@@ -75,63 +78,46 @@ class SFT(Method):
             }
         )
 
-    def _views(self, responses: Responses) -> tuple[Views, Bool[Tensor, "N K"]]:
-        """One partly masked canvas of each response, and which of the masked positions are the answer's."""
-        finished, answer = responses.tokens, responses.scored
+    def _views(self, responses: Responses) -> tuple[Views, Bool[Tensor, "N K"], Denoiser]:
+        """A view of each response, which of the positions read are the answer's, and the network as it reads them."""
+        finished, answer, keys = responses.tokens, responses.scored, responses.keys
         among = torch.ones_like(answer) if self.tail == "trained" else answer
-        read, weight = self._read(responses.keys, among)
-        shared = {
-            "prompts": responses.prompts,
-            "finished": finished,
-            "read": read,
-            "weight": weight / len(responses),
-        }
-        masked, mask_id = read & (not isinstance(self.network.visible, Causal)), self.chat.special.mask_id
-        if isinstance(self.network.visible, BlockCausal):
-            views = two_stream_views(masked=masked, mask_id=mask_id, **shared)
-        else:
-            row = torch.arange(len(responses), device=finished.device)
-            views = Views.of(row=row, canvas=finished.masked_fill(masked, mask_id), **shared)
-        return views, answer[views.row].gather(1, views.columns % finished.shape[1])
-
-    def _read(
-        self, keys: Int[Tensor, "B"], among: Bool[Tensor, "B L"]
-    ) -> tuple[Bool[Tensor, "B L"], Float[Tensor, "B *L"]]:
-        """Which positions are learnt, and what they weigh, as the network's structure has it."""
+        mask_id, block_length = self.chat.special.mask_id, None
         match self.network.visible:
             case Causal():
-                return among, 1 / among.sum(1).double()
-            case BlockCausal(block_length=length):
-                blocks = among.unflatten(1, (-1, length))
-                each = block_keys(keys, blocks.shape[1]).flatten()
-                masked, weight = self._masked(each, blocks.flatten(0, 1))
-                weight = weight.view(blocks.shape[:2]) * blocks.sum(2) / among.sum(1, keepdim=True)
-                return masked.view_as(among), weight.repeat_interleave(length, 1)
+                read, masked, weight = among, torch.zeros_like(among), 1 / among.sum(1).double()
+            case BlockCausal(block_length=block_length):
+                read, weight = masked_in_blocks(self._masked, keys, among, block_length=block_length)
+                masked = read
             case _:
-                return self._masked(keys, among)
+                read, weight = self._masked(keys, among)
+                masked = read
+        weight = weight / len(responses)
+        shared = {"prompts": responses.prompts, "finished": finished, "read": read, "weight": weight}
+        if block_length is None:
+            row = torch.arange(len(responses), device=finished.device)
+            views = Views.of(row=row, canvas=finished.masked_fill(masked, mask_id), **shared)
+            reader = self.network
+        else:
+            views = two_stream_views(masked=masked, mask_id=mask_id, **shared)
+            reader = two_stream(self.network, views, block_length=block_length)
+        return views, answer[views.row].gather(1, views.columns % finished.shape[1]), reader
 
     def _masked(
         self, keys: Int[Tensor, "B"], among: Bool[Tensor, "B L"]
     ) -> tuple[Bool[Tensor, "B L"], Float[Tensor, "B"]]:
         """Which positions of each row are masked, and what each of them weighs."""
         if self.form == "exact_count":
-            masked = exact_count_mask(keys, among)
-            return masked, 1 / masked.sum(1).double()
+            return exact_count(keys, among)
         masked, t = random_ratio_mask(keys, among)
         return masked, 1 / (among.sum(1) * t)
 
-    def _reader(self, views: Views) -> Denoiser:
-        structure = self.network.visible
-        if isinstance(structure, BlockCausal):
-            return two_stream(self.network, views, block_length=structure.block_length)
-        return self.network
-
     def _loss(
-        self, views: Views, is_answer: Bool[Tensor, "N K"]
+        self, views: Views, is_answer: Bool[Tensor, "N K"], reader: Denoiser
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
         """sum of weight * -log p(y_i | x, z); it once more, and sums and weights of answer and tail, to log."""
         with self.clock("student"):
-            cross_entropy = -views.log_probability(self._reader(views))
+            cross_entropy = -views.log_probability(reader)
         weights = torch.stack([views.weight * is_answer, views.weight * ~is_answer])
         loss, sums = (views.weight * cross_entropy).sum(), (weights * cross_entropy.detach()).sum((1, 2))
         return loss, torch.stack([loss.detach(), *sums, *weights.sum((1, 2))])
@@ -144,6 +130,33 @@ class RolloutSFT(SFT, OnPolicy):
         """The accepted ones of the answers that the rollout keeps."""
         rollout = self.roll_out(batch, prompts)
         return rollout.answering(prompts, self.chat.special.end_ids)[rollout.accepted]
+
+
+class TeacherSFT(SFT, OnPolicy):
+    """SFT on answers of an autoregressive model, that which the student is made of or another: token after token."""
+
+    has_autoregressive_teacher = True
+
+    def __init__(
+        self, *, teacher_weights: TeacherWeights, learn_from: Literal["accepted", "all"], **shared: Any
+    ):
+        super().__init__(**shared)
+        self.learn_from, self._teacher = learn_from, autoregressive(teacher_weights, self.network)
+
+    @staticmethod
+    def check(*, task: Task, rollout: Rollout, teacher_weights: TeacherWeights) -> None:
+        """The teacher does not move, and has no threshold."""
+        check_constant(teacher_weights)
+        if rollout.sampler.threshold is not None:
+            raise ValueError(
+                f"threshold={rollout.sampler.threshold}: must be null with source=teacher, one token after another"
+            )
+
+    def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
+        """All that the teacher wrote, or what was accepted of it."""
+        rollout = self.roll_out(batch, prompts, writer=self._teacher, autoregressive=True)
+        is_learnt = rollout.accepted | (self.learn_from == "all")
+        return rollout.answering(prompts, self.chat.special.end_ids)[is_learnt]
 
 
 def _of_a_token(answer: float, tail: float, of_answer: float, of_tail: float) -> dict[str, float]:

@@ -11,7 +11,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from dopsd.diffusion.denoiser import Denoiser
-from dopsd.model import LLaDAConfig, initial_network, load_model
+from dopsd.model import CheckpointError, LLaDAConfig, MaskedDiffusionLM, initial_network, load_model
+from dopsd.model.mask_row import tokens_of
+from dopsd.model.visible import Causal
 from dopsd.setting import setting
 
 Shadow = dict[str, Tensor]
@@ -87,7 +89,10 @@ class CheckpointWeights(TeacherWeights):
     def attach(self, student: nn.Module) -> AttachedWeights:
         """Reads the model to where the student is; raises ValueError where it is none, or has other tokens."""
         device = next(student.parameters()).device
-        other = load_model(self.named, dtype=self.dtype, device=device)
+        try:
+            other = load_model(self.named, dtype=self.dtype, device=device)
+        except CheckpointError as error:
+            raise ValueError(f"teacher_weights.path={self.path}: {error}") from error
         self.check(cast(LLaDAConfig, student.config), other.config)
         return _SharedWeights(partial(nullcontext, other.requires_grad_(False)))
 
@@ -100,12 +105,39 @@ class CheckpointWeights(TeacherWeights):
 
     def check(self, student: LLaDAConfig, other: LLaDAConfig) -> None:
         """Raises ValueError where the two have other tokens."""
-        for name in ("vocab_size", "mask_token_id", "eos_token_id"):
-            ours, theirs = getattr(student, name), getattr(other, name)
-            if ours != theirs:
+        theirs = tokens_of(other)
+        for name, ours in tokens_of(student).items():
+            if ours != theirs[name]:
                 raise ValueError(
-                    f"teacher_weights.path={self.path}: {name}={theirs}, must be {ours} as the student's"
+                    f"teacher_weights.path={self.path}: {name}={theirs[name]}, must be {ours} as the student's"
                 )
+
+    def check_structure(self, other: LLaDAConfig, *, autoregressive: bool) -> None:
+        """Raises ValueError where it is not autoregressive, or where it is and nothing reads it so."""
+        if (other.visible == "causal") != autoregressive:
+            must = "must be causal, as an autoregressive model is" if autoregressive else "must not be causal"
+            raise ValueError(f"teacher_weights.path={self.path}: visible={other.visible}, {must}")
+
+
+def check_constant(weights: TeacherWeights, hint: str = "") -> None:
+    """Raises ValueError for weights that change with the student's."""
+    if isinstance(weights, EMAWeights | LiveWeights):
+        arm = "ema" if isinstance(weights, EMAWeights) else "live"
+        raise ValueError(f"teacher_weights={arm}: must be fixed or checkpoint{hint}")
+
+
+def autoregressive(weights: TeacherWeights, student: nn.Module) -> AttachedWeights:
+    """The teacher's network, which `next_tokens` reads; raises ValueError where another model is not made for that."""
+    attached = weights.attach(student)
+    if isinstance(weights, CheckpointWeights):
+        with attached.network() as other:
+            weights.check_structure(cast(MaskedDiffusionLM, other).config, autoregressive=True)
+    return attached
+
+
+def next_tokens(network: Denoiser) -> Denoiser:
+    """The network as an autoregressive one: causal, and the output at a column tells the token behind it."""
+    return partial(network, visible=Causal(), reading="next")
 
 
 class _SharedWeights(AttachedWeights):

@@ -36,9 +36,14 @@ def find_directory(path: str | Path, *, weights: bool = True) -> Path:
     directory = Path(path).expanduser()
     if directory.is_dir():
         return directory
-    if not _HUB_ID.fullmatch(str(path)):
+    if not is_hub_id(path):
         raise CheckpointError(f"no such model directory: {str(path)!r}; {ADVICE}")
     return _download(str(path), weights=weights)
+
+
+def is_hub_id(path: str | Path) -> bool:
+    """Whether the path is looked up on the hub: it could be an id there, and no directory here is called so."""
+    return _HUB_ID.fullmatch(str(path)) is not None and not Path(path).expanduser().is_dir()
 
 
 def _in_a_package(package: str) -> Path:
@@ -139,9 +144,8 @@ def linear_shapes(config: LLaDAConfig) -> dict[str, tuple[int, int]]:
 
 
 def local_linear_shapes(path: str) -> dict[str, tuple[int, int]]:
-    """The same for a path; nothing where that is no directory here (a hub id is only looked up when it is loaded)."""
-    is_local = path in (TINY, SMOLLM2) or Path(path).expanduser().is_dir()
-    return linear_shapes(read_config(find_directory(path))) if is_local else {}
+    """The same for a path; nothing for a hub id, which is only looked up when it is loaded."""
+    return {} if is_hub_id(path) else linear_shapes(read_config(find_directory(path)))
 
 
 def _without_weights(config: LLaDAConfig) -> MaskedDiffusionLM:

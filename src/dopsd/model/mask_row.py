@@ -6,8 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from dopsd.model.architecture import MaskedDiffusionLM
+from dopsd.model.configuration import LLaDAConfig
 
 log = logging.getLogger(__name__)
+
+
+def tokens_of(config: LLaDAConfig) -> dict[str, int | None]:
+    """How many tokens there are once the weights are loaded, and which of them are special."""
+    mask, added = config.mask_token_id, config.mask_token_id is None
+    return {
+        "vocab_size": config.vocab_size + added,
+        "mask_token_id": config.vocab_size if added else mask,
+        "eos_token_id": config.eos_token_id,
+    }
 
 
 @torch.no_grad()

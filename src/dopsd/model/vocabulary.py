@@ -17,6 +17,16 @@ def read_vocabulary(directory: Path) -> dict[str, int]:
     raise CheckpointError(f"no tokenizer.json in {directory}; {ADVICE}")
 
 
+def check_same_words(directory: Path, other: Path) -> None:
+    """Raises CheckpointError where a token that both have is another id in the other directory, or there is none."""
+    others = read_vocabulary(other)
+    for word, number in read_vocabulary(directory).items():
+        if others.get(word, number) != number:
+            raise CheckpointError(
+                f"another vocabulary: {word!r} is {number}, not {others[word]} as in {other}"
+            )
+
+
 @lru_cache(maxsize=4)
 def _read(file: Path, _changed: int) -> dict[str, int]:
     found = read_json(file)

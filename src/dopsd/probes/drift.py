@@ -15,6 +15,7 @@ from dopsd.diffusion.block_cache import CacheScope
 from dopsd.diffusion.choose import columns_of
 from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.reordering import share_reordered
+from dopsd.diffusion.sampler import BlockSampler
 from dopsd.diffusion.trajectory import States, Trajectory
 from dopsd.evaluation.differing import differing
 from dopsd.probes.drift_finding import ANOTHER_SEED, EXACT, DriftFinding, WayMeasurement
@@ -70,6 +71,11 @@ class Drift(Probe):
             str(way): replace(exact, threshold=way.threshold, cache=way.cache) for way in self.ways
         }
         return {name: replace(self.rollout, sampler=s, max_attempts=1) for name, s in samplers.items()}
+
+    @property
+    def samplers(self) -> Mapping[str, BlockSampler]:
+        """Those of all ways."""
+        return {name: rollout.sampler for name, rollout in self.rollouts.items()}
 
     def run(self, subject: Subject) -> DriftFinding:
         """Every measure of every prompt; the speed, in which all ways take turns, is that of this run."""

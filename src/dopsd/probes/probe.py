@@ -1,7 +1,7 @@
 """What a probe is given, and what it leaves: figures for a file, a table, a drawing."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from dopsd.chat import Chat
 from dopsd.diffusion.denoiser import Denoiser
 from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.sampler import BlockSampler
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.stream import Draw
 from dopsd.task import Example, Task
@@ -77,6 +78,11 @@ class Probe(ABC):
     """In a few words."""
     reads_solutions: bool = False
     """Whether every example must have a reference solution."""
+
+    @property
+    def samplers(self) -> Mapping[str, BlockSampler]:
+        """The ways in which it samples, by what it calls them, if they are of its own."""
+        return {}
 
     @abstractmethod
     def run(self, subject: Subject) -> Finding:

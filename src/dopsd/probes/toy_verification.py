@@ -74,15 +74,17 @@ class ToyVerification(Probe):
             return torch.zeros_like(rows, dtype=torch.bool)
         chosen = [draws[row] for row in rows.tolist()]
         prompts = subject.prompts(chosen)
-        states = tried.trajectory[rows].visited_states(subject.chat.special.mask_id)
-        view = SuffixTeacher(retain_ratio=rho).view(states[states.step == 0], prompts, tried.keys[rows])
+        special = subject.chat.special
+        states = tried.trajectory[rows].visited_states(special.mask_id)
+        teacher, at_first = SuffixTeacher(retain_ratio=rho), states[states.step == 0]
+        view = teacher.view(at_first, prompts, tried.keys[rows], eos_id=special.eos_id)
         never_used = self.rollout.max_attempts  # by a try, so its random stream is free
         keys = example_keys(subject.seed, [draw.number for draw in chosen], never_used, rows.device)
         finished = self.finish.sample(
             subject.student,
             prompts,
             keys,
-            subject.chat.special,
+            special,
             given=view.canvas,
             keep_given=self.keep_revealed,
         )

@@ -3,25 +3,14 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from dopsd.report.report import header, lines, name_of, notes, title
 from dopsd.report.shown import ShownAnswers, shown_answers
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 160, 24  # of a histogram, in pixels
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;"
-    "overflow-wrap:anywhere}h1{font-size:1.4rem}h3{font-size:1rem}"
-    ".table{overflow-x:auto}table{border-collapse:collapse;overflow-wrap:normal}"
-    "td,th{padding:.3rem .8rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top;min-width:4.5rem}"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f6f6f6;padding:.6rem;margin:.3rem 0}"
-    "article{border-top:1px solid #ddd;padding-bottom:1rem}article p{margin:.3rem 0}"
-    ".answers{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,18rem),1fr))}"
-    "section{border-left:4px solid;padding-left:.7rem;min-width:0}figure{margin:1rem 0}"
-    ".right{border-color:#1a7f37}.right .verdict{color:#1a7f37}"
-    ".wrong{border-color:#b42318}.wrong .verdict{color:#b42318}"
-    "svg{max-width:100%;height:auto}svg text{font-size:11px}"
-)
+STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
 
 def page(content: Mapping[str, Any], answers: Sequence[ShownAnswers]) -> str:
@@ -58,7 +47,7 @@ def _document(heading: str, *parts: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(heading)}</title><style>{_STYLE}</style></head>"
+        f"<title>{escape(heading)}</title><style>{STYLE}</style></head>"
         f"<body><h1>{escape(heading)}</h1>{''.join(parts)}</body></html>\n"
     )
 
@@ -94,14 +83,14 @@ def _histogram(row: Mapping[str, Any]) -> str:
         top = _HEIGHT - _MARGIN - height
         hint = escape(f"{i * width} to {(i + 1) * width - 1} tokens: {count}")
         bars.append(
-            f'<rect x="{i * slot + 1:.1f}" y="{top:.1f}" width="{slot - 2:.1f}" height="{height:.1f}" fill="#1f5fa8">'
+            f'<rect x="{i * slot + 1:.1f}" y="{top:.1f}" width="{slot - 2:.1f}" height="{height:.1f}" class="bar">'
             f"<title>{hint}</title></rect>"
             f'<text x="{i * slot + 2:.1f}" y="{_HEIGHT - 8}">{i * width}</text>'
             + (f'<text x="{i * slot + 2:.1f}" y="{top - 3:.1f}">{count}</text>' if count else "")
         )
     name = escape(name_of(row))
     size = f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
-    drawn = f'<svg {size} role="img" aria-label="lengths">{"".join(bars)}</svg>'
+    drawn = f'<svg {size} class="lengths" role="img" aria-label="lengths">{"".join(bars)}</svg>'
     return f"<figure><figcaption>{name} (tokens)</figcaption>{drawn}</figure>"
 
 

@@ -29,9 +29,9 @@ class ShownAnswers:
         return cls(title=title, answers=_first_of_each(sample.as_dict() for sample in evaluation.samples))
 
     @classmethod
-    def read(cls, answers: Answers) -> "ShownAnswers":
-        """Those in a file."""
-        return cls(title=answers.title, answers=_first_of_each(answers.rows))
+    def read(cls, answers: Answers, *, title: str | None = None) -> "ShownAnswers":
+        """Those in a file, under its own title or another."""
+        return cls(title=title or answers.title, answers=_first_of_each(answers.rows))
 
 
 def shown_answers(columns: Sequence[ShownAnswers]) -> Iterator[str]:

@@ -43,6 +43,10 @@ class Rollout:
         """The same with answers of so many tokens."""
         return replace(self, sampler=self.sampler.of_length(gen_length))
 
+    def autoregressive(self) -> "Rollout":
+        """The same with answers that an autoregressive network writes."""
+        return replace(self, sampler=self.sampler.autoregressive())
+
     def collect(
         self,
         denoiser: Denoiser,

@@ -1,7 +1,7 @@
 """The answer format every task shares: how a response is written, how an answer is read from any string."""
 
-END_TOKENS = ("<|endoftext|>", "<|eot_id|>")
-"""LLaDA's, in what others generated: a network's own answers are cut at its end tokens before they are text."""
+END_TOKENS = ("<|endoftext|>", "<|eot_id|>", "<|im_end|>", "<|end_of_text|>")
+"""All families', in what others generated: a network's own answers are cut at its end tokens before they are text."""
 MAX_ANSWER_LENGTH = 2000  # characters; what is longer is no answer, and reading stays fast on any input
 
 

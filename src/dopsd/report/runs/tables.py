@@ -1,0 +1,105 @@
+"""The tables of a report: where every run stands, what each arm reached, which arms differ, and the curves."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+
+from dopsd.report.formats import Table
+from dopsd.report.runs.arms import Arm, common_overrides
+from dopsd.report.runs.pairs import Pair
+from dopsd.report.runs.run import Run
+
+
+def runs_table(arms: Sequence[Arm]) -> Table:
+    """Every run, those that have not ended included; what has not ended says where it stands, if anything does."""
+    runs = [(arm, run) for arm in arms for run in arm.runs]
+    has_notes, below = any(run.note for _, run in runs), _below([run for _, run in runs])
+    rows = [
+        [
+            arm.label,
+            run.seed,
+            run.state,
+            *([run.note] if has_notes else []),
+            *_results(run),
+            _path(run, below),
+        ]
+        for arm, run in runs
+    ]
+    notes = ["where it stands"] if has_notes else []
+    head = ["arm", "seed", "state", *notes, "base", "best on dev", "last", "folder"]
+    return Table(name="runs", title="Runs", head=head, rows=rows, notes=[f"Folders are in {below}."])
+
+
+def _below(runs: Sequence[Run]) -> str:
+    """The folder that has them all."""
+    return os.path.commonpath([run.directory.absolute() for run in runs])
+
+
+def _path(run: Run, below: str) -> str:
+    return os.path.relpath(run.directory.absolute(), below)
+
+
+def _results(run: Run) -> list[str]:
+    return [str(run.results[weights]) if run.has_ended else "-" for weights in ("base", "best", "final")]
+
+
+def arms_table(arms: Sequence[Arm]) -> Table:
+    """Means over the seeds that have ended."""
+    common = common_overrides([arm.setting for arm in arms])
+    typed = [" ".join(override for override in arm.setting if override not in common) for arm in arms]
+    rows = [
+        [arm.label, _seeds(arm), *("-" if it is None else str(it) for it in arm.pooled.values()), of]
+        for arm, of in zip(arms, typed, strict=True)
+    ]
+    head = ["arm", "seeds", "base", "best on dev", "last", "typed"]
+    title = "Arms, mean on test over seeds and problems [95 % interval]"
+    notes = [f"Typed for all: {' '.join(o for o in arms[0].setting if o in common)}"] if common else []
+    return Table(name="arms", title=title, head=head, rows=rows, notes=notes)
+
+
+def _seeds(arm: Arm) -> str:
+    ended = ", ".join(run.seed for run in arm.ended) or "none"
+    missing = [f"{run.seed} {run.state}" for run in arm.runs if not run.has_ended]
+    return ended + (f" (not in it: {', '.join(missing)})" if missing else "")
+
+
+def pairs_table(pairs: Sequence[Pair], weights: str) -> Table:
+    """A row for every two arms."""
+    rows = [[pair.first.label, pair.second.label, *_compared(pair)] for pair in pairs]
+    head = ["first", "second", "seeds", "second - first", "p", "p (Holm)", "exact McNemar p, each seed"]
+    notes = (
+        "The same test problems: one seed by a paired bootstrap and the exact test of McNemar, several by seeds and "
+        "problems as crossed random effects (Satterthwaite's degrees of freedom). p (Holm): adjusted over this table.",
+    )
+    named = {"best": "best on dev", "final": "last"}[weights]
+    return Table(name="pairs", title=f"Paired tests ({named})", head=head, rows=rows, notes=notes)
+
+
+def _compared(pair: Pair) -> list[str]:
+    if pair.comparison is None:
+        return ["-", f"not compared: {pair.why_not}", "-", "-", "-"]
+    by_seed = pair.comparison.by_seed
+    tests = [it.mcnemar for it in by_seed.values()]
+    exact = ["-" if test is None else f"{test.exact_p:.2g}" for test in tests]
+    p, adjusted = ("-" if it is None else f"{it:.2g}" for it in (pair.comparison.p, pair.adjusted))
+    return [", ".join(by_seed), pair.comparison.points, p, adjusted, ", ".join(exact)]
+
+
+def curves_table(arms: Sequence[Arm]) -> Table:
+    """Every evaluation on dev of every run, with all that had been spent."""
+    rows = list(_points(arms))
+    budgets = dict.fromkeys(name for _, _, row in rows for name in row if name.startswith("budget/"))
+    columns = ["eval/accuracy", "eval/low", "eval/high", *budgets]
+    cells = [[label, *about, *(_number(row.get(name)) for name in columns)] for label, about, row in rows]
+    return Table(name="curves", title="Dev accuracy", head=["arm", "seed", "state", *columns], rows=cells)
+
+
+def _points(arms: Sequence[Arm]) -> Iterator[tuple[str, list[str], Mapping[str, float]]]:
+    for arm in arms:
+        for run in arm.runs:
+            for row in run.curve:
+                if "eval/accuracy" in row:
+                    yield arm.label, [run.seed, run.state], row
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"

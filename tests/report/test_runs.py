@@ -1,0 +1,171 @@
+"""A report on runs: arms and states as they are on disk, tables and files that agree, a page that a browser takes."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from command_line import run
+from made_runs import began, ended
+
+from dopsd.evaluation.interval import Interval
+from dopsd.job.found_runs import find_runs
+from dopsd.method.budget import BUDGET
+from dopsd.report.runs.arms import arms_of
+
+RIGHT = {"1": [True] * 6 + [False] * 4, "2": [True] * 8 + [False] * 2}
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Two arms of two seeds and more: one runs, one failed, one was interrupted, one has not begun; and a probe."""
+    sweep = tmp_path / "runs" / "sweep"
+    for seed, right in RIGHT.items():
+        ended(sweep / f"rho=0.1,{seed}", right, "rho=0.1", f"seed={seed}")
+        ended(sweep / f"rho=0.5,{seed}", right[::-1], f"seed={seed}", "rho=0.5")
+    began(sweep / "rho=0.5,3", "seed=3", "rho=0.5")
+    failed = began(sweep / "rho=0.5,4", "seed=4", "rho=0.5")
+    (failed / "train.log").write_text(
+        "2026-01-01 00:00:00 ended by UserError: rho=0.5: the logits are not finite\n"
+    )
+    stopped = began(sweep / "rho=0.5,5", "seed=5", "rho=0.5")
+    (stopped / "train.log").write_text("2026-01-01 00:00:00 ended by KeyboardInterrupt:\n")
+    jobs = [{"directory": f"rho=0.5,{seed}", "overrides": [f"seed={seed}", "rho=0.5"]} for seed in (1, 6)]
+    (sweep / "sweep.yaml").write_text(yaml.safe_dump(jobs))
+    by_step = [{"step": i, "mean": 0.9, "low": 0.8, "high": 1.0, "n": 9} for i in range(3)]
+    probe = began(tmp_path / "runs" / "probe")
+    (probe / "probe.json").write_text(
+        json.dumps({"probe": "overlap", "teachers": {"suffix": {"by_step": by_step}}})
+    )
+    return tmp_path / "runs"
+
+
+def test_what_has_not_ended_is_named_and_not_averaged_over(runs: Path) -> None:
+    found = find_runs([runs, runs / "sweep"])
+    assert len(found.runs) == 8
+    assert len(found.probes) == 1
+    first, second = arms_of(found.runs)
+    assert (first.label, second.label) == ("rho=0.1", "rho=0.5")
+    assert [(it.seed, it.state) for it in second.runs] == [
+        *(
+            ("1", "done"),
+            ("2", "done"),
+            ("3", "running"),
+            ("4", "failed"),
+            ("5", "stopped"),
+            ("6", "not started"),
+        ),
+    ]
+    assert second.runs[3].note == "step 2; rho=0.5: the logits are not finite"
+    pooled = Interval.of_seeds([[float(it) for it in right] for right in RIGHT.values()])
+    assert vars(second.pooled["best"]) == pytest.approx(vars(pooled))
+
+
+def test_a_silent_run_has_been_stopped(tmp_path: Path) -> None:
+    directory = began(tmp_path / "run")
+    for file in directory.iterdir():
+        os.utime(file, (0, 0))
+    ((only,),) = (find_runs([tmp_path]).runs,)
+    assert (only.state, only.note) == ("stopped", "step 2, last written 1970-01-01 00:00")
+
+
+def test_arms_are_told_apart_by_as_little_as_that_takes(tmp_path: Path) -> None:
+    typed = {
+        "a": (("lr=1",), {"method": "sft", "source": "solutions"}),
+        "b": (("lr=1", "source=accepted_rollouts"), {"method": "sft", "source": "accepted_rollouts"}),
+        "c": (("lr=2", "name=other"), {"trainer": "gpu"}),
+        "d": (("seed=1", "lr=2"), {}),
+        "e": (("seed=1", "lr=2"), {}),
+    }
+    for name, (overrides, arms) in typed.items():
+        ended(tmp_path / name, RIGHT["1"], *overrides, **arms)
+    labels = {
+        arm.label: [it.directory.name for it in arm.runs] for arm in arms_of(find_runs([tmp_path]).runs)
+    }
+    assert labels == {
+        "sft source=solutions": ["a"],
+        "sft source=accepted_rollouts": ["b"],
+        "dopsd": ["d", "c"],
+        "dopsd (2)": ["e"],
+    }
+
+
+def test_the_page_is_whole_and_every_axis_is_in_it(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report"
+    ran = run(
+        capsys,
+        "report",
+        f"runs={runs / 'sweep'},{runs}",
+        f"out={out}",
+        "axis=flop",
+        "title='<Ours> & theirs'",
+    )
+    assert ran.code == 0, ran.err
+    assert "rho=0.5" in ran.out
+    with (out / "countdown_pairs.csv").open() as lines:
+        ((pair),) = csv.DictReader(lines)
+    assert (pair["first"], pair["second"], pair["seeds"]) == ("rho=0.1", "rho=0.5", "1, 2")
+    assert pair["second - first"].startswith("+0.0 points [")
+    assert pair["exact McNemar p, each seed"] == "1, 1"
+    with (out / "countdown_curves.csv").open() as lines:
+        assert len(list(csv.DictReader(lines))) == 7 * 3
+    assert r"rho=0.1 & 1, 2 & 70.0 \%" in (out / "report.tex").read_text()
+    markdown = (out / "report.md").read_text()
+    assert "| rho=0.5 | 4 | failed | step 2; rho=0.5: the logits are not finite | - |" in markdown
+    assert (
+        "| rho=0.5 | 1, 2 (not in it: 3 running, 4 failed, 5 stopped, 6 not started) | 70.0 % [" in markdown
+    )
+    html = (out / "report.html").read_text()
+    assert "&lt;Ours&gt; &amp; theirs" in html
+    assert html.count("<svg") == len(BUDGET) + 3  # bars, all that is logged, overlap
+    assert not re.search(r'(src|href)="(?!#)', html.replace("xlink:href", "href"))
+    if CHROMIUM is None:
+        pytest.skip("no chromium here to open the page in")
+    opened = subprocess.run(
+        [
+            *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
+            *(f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom", f"file://{out / 'report.html'}#drive"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert not [line for line in opened.stderr.splitlines() if "CONSOLE" in line]
+    assert opened.stdout.count("<svg") == len(BUDGET) + 3
+    assert len(re.findall(r'class="over" data-axis="\w+">', opened.stdout)) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "line"),
+    [
+        ("runs={0}/nowhere", "runs={0}/nowhere: no such folder"),
+        (
+            "runs={0}/empty",
+            "runs={0}/empty: has no runs in it (a run's folder has a config.yaml, W&B's a run-*.wandb)",
+        ),
+        ("runs={0} formats=pdf", "formats=pdf: must be some of markdown, csv, latex, html"),
+        ("runs={0} axis=steps", "axis=steps: must be one of completions, denoising_forwards, "),
+        ("runs={0} weights=base", "weights=base: must be one of best, final"),
+        ("runs={0} out=/proc/nowhere", "out=/proc/nowhere: must be a writable directory"),
+        ("", "runs=???: Missing mandatory value: runs"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    typed: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    began(tmp_path / "run")
+    ran = run(capsys, "report", *typed.format(tmp_path).split())
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1), ran.err
+    assert ran.err.startswith(f"dopsd: {line.format(tmp_path)}")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["empty", "run"]
