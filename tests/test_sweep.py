@@ -161,7 +161,7 @@ def test_optuna_looks_for_the_best_on_dev(
 ) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     sweep = tmp_path / "sweep"
-    typed = ("hydra=search", "hydra.sweeper.n_trials=2", f"hydra.sweep.dir={sweep}")
+    typed = ("hydra=search", "hydra.sweeper.n_trials=2", "rho=choice(0.25,0.5)", f"hydra.sweep.dir={sweep}")
     ran = run(capsys, "train", "--multirun", *QUICK, *PUZZLES[:-1], model, "seed=1", *typed)
     assert ran.code == 0, ran.err
     results = yaml.safe_load((sweep / "optimization_results.yaml").read_text())

@@ -66,7 +66,8 @@ def test_wandb_has_a_table_at_every_evaluation(trained: Any, evaluations: list[E
             steps = [int(step) for step in re.findall(r"\[(\d+)\](?= |$)", order)]
             assert steps == list(sample.steps)
             assert len(steps) == sample.tokens
-            assert set(steps[:4]) <= {0, 1}  # the first block comes first, two tokens a step
+            assert set(steps[:4]) <= {0, 1}  # two steps a block
+            assert set(steps[4:]) <= {2, 3}
 
 
 def test_tensorboard_has_a_text_at_every_evaluation(trained: Any, evaluations: list[Evaluation]) -> None:

@@ -22,7 +22,14 @@ FILES = sorted(
     if not {".venv", ".git"} & set(file.parts)
 )
 _COMMAND = re.compile(r"python -m dopsd\.(train|evaluate|probe|grade|report)(?!:)\b([^`\n]*)")
-COMMANDS = sorted({(found[1], found[2]) for file in FILES for found in _COMMAND.finditer(file.read_text())})
+COMMANDS = sorted(
+    {
+        (found[1], found[2])
+        for file in FILES
+        for found in _COMMAND.finditer(file.read_text())
+        if "hydra=search" not in found[2]  # needs another package: tests/test_sweep.py
+    }
+)
 
 
 def words(command: str) -> list[str]:
@@ -41,12 +48,7 @@ def test_there_are_some_of_every_entry() -> None:
 )
 def test_a_command_composes(entry: str, command: str) -> None:
     arguments = read_arguments(words(command), entry)
-    if "hydra=search" in arguments:
-        pytest.importorskip(
-            "hydra_plugins.hydra_optuna_sweeper", reason="hydra-optuna-sweeper is not installed"
-        )
     overrides = OverridesParser.create().parse_overrides([it for it in arguments if not it.startswith("-")])
-    overrides = [it for it in overrides if it.is_discrete_sweep() or not it.is_sweep_override()]  # no ranges
     with initialize_config_dir(CONF, version_base="1.3"):
         for jobs in BasicSweeper.split_arguments(overrides, max_batch_size=None):
             assert "--multirun" in arguments or len(jobs) == 1

@@ -58,8 +58,8 @@ def typed_overrides(hydra: HydraConf | DictConfig) -> list[str]:
 
 
 def remembered_overrides(hydra: HydraConf | DictConfig) -> list[str]:
-    """The overrides that are saved and taken up again: whom to trust is typed each time."""
-    return [override for override in typed_overrides(hydra) if key_of(override) != "trust"]
+    """The overrides that are saved and taken up again: whom to trust, and what Hydra does, is typed each time."""
+    return [override for override in typed_overrides(hydra) if key_of(override) not in ("trust", "hydra")]
 
 
 def key_of(override: str) -> str:
