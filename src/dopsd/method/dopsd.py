@@ -222,7 +222,7 @@ class DOPSD(OnPolicy):
                 update.backward(*self._losses(states[rows], view[rows], prompts, weights[rows]))
         norm, totals = update.step()
         self.teacher_weights.after_update()
-        loss, divergence, overlap, entropy, clip_ratio, weight = totals.tolist()
+        loss, divergence, overlap, entropy, clip_ratio, negative, weight = totals.tolist()
         return {
             "train/loss": loss,
             "train/gradient_norm": float(norm),
@@ -230,13 +230,14 @@ class DOPSD(OnPolicy):
             "distill/divergence": divergence,
             "distill/clipped_fraction": 1 - loss / divergence if divergence > 0 else 0.0,
             "distill/clip_ratio": clip_ratio / weight,
+            "distill/negative_share": negative / weight,
             "distill/top_k_overlap": overlap / weight,
             "distill/entropy": entropy / weight,
         }
 
     def _losses(
         self, states: States, view: TeacherView, prompts: Prompts, weights: Float[Tensor, "S"]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "6"]]:
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "7"]]:
         """The weighted sum of 1/|K_t| sum_{i in K_t} D(P_student^i, P_teacher^i), and the sums that are logged."""
         mask_id, lend = self.chat.special.mask_id, self.teacher_weights.network
         dropout = nullcontext() if self.learning.teacher_dropout else dropout_off(self.network)
@@ -250,7 +251,8 @@ class DOPSD(OnPolicy):
         each = weights[:, None] * targets.is_real
         if self.learning.over_positions == "mean":
             each = each / targets.is_real.sum(-1, keepdim=True)
-        totals = [*((value.detach() * each).sum() for value in losses), each.sum()]
+        logged = (*losses, losses.loss < 0, torch.ones_like(each))
+        totals = [(value.detach() * each).sum() for value in logged]
         return (losses.loss * each).sum(), torch.stack(totals)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
