@@ -169,6 +169,12 @@ def test_logged_shares_are_those_of_the_rollout_and_of_the_clip():
     assert study.logged("rollout/attempts") == [pytest.approx((4 * 1 + 2 * 2) / 6)]
 
 
+@pytest.mark.parametrize(("clip", "share"), [(NoClip(), 0), (PointwiseClip(maximum=1e-9), 1)])
+def test_the_cap_from_above_makes_losses_negative_and_that_is_logged(clip, share):
+    study = Study(dopsd(objective=Objective(divergence=ReverseKL(), clip=clip, overlap_top_k=4)))
+    assert study.logged("distill/negative_share") == [pytest.approx(share)]
+
+
 def test_a_batch_in_which_nothing_is_accepted_is_logged_and_makes_no_update():
     study = Study(dopsd(task=NONE))
     assert study.losses == []
