@@ -204,7 +204,8 @@ def draw(arms: Mapping[str, Arm], file: Path) -> None:
     figure = Figure(figsize=(4.6 * len(axes_of), 4.4), layout="constrained")
     panels: Sequence = figure.subplots(1, len(axes_of), sharey=True)
     for axes, axis in zip(panels, axes_of, strict=True):
-        for number, (name, arm) in enumerate(arms.items()):
+        for name, arm in arms.items():
+            number = list(NAMES).index(name)  # a method's color, whatever has been run
             style = "-" if number < 8 else "--"
             width = 2.6 if name == OURS else 1.4
             color = "black" if name == OURS else f"C{number % 10}"
