@@ -3,7 +3,6 @@
 Writes results.json (each run's summary and dev curve) and curves.png there, and prints the table for the README.
 """
 
-import csv
 import json
 import statistics
 import sys
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dopsd.figure import plain
+from dopsd.job.metrics_file import STEP, read_metrics
 
 KEYS = (
     "task",
@@ -44,13 +44,12 @@ def read(file: Path) -> dict:
     """One run: its summary, the speed of its median step, dev accuracy over training steps and completions."""
     summary = json.loads(file.read_text())
     curve, rates = [], []
-    with (file.parent / "metrics.csv").open() as lines:
-        for row in csv.DictReader(lines):
-            if row["perf/step_s"]:  # not before the first step
-                rates.append(float(row["perf/trajectories_per_s"]))
-            if row.get("eval/accuracy"):
-                accuracy = [float(row[f"eval/{column}"]) for column in ("accuracy", "low", "high")]
-                curve.append([int(float(row["step"])), *accuracy, int(float(row["budget/completions"]))])
+    for row in read_metrics(file.parent / "metrics.csv"):
+        if "perf/step_s" in row:  # not before the first step
+            rates.append(row["perf/trajectories_per_s"])
+        if "eval/accuracy" in row:
+            accuracy = [row[f"eval/{column}"] for column in ("accuracy", "low", "high")]
+            curve.append([int(row[STEP]), *accuracy, int(row["budget/completions"])])
     return {**{key: summary[key] for key in KEYS}, "rate": statistics.median(rates), "dev": curve}
 
 

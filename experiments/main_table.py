@@ -6,7 +6,6 @@ on dev, three seeds. Runs go to runs/main_table; experiments/main_table_report.p
 """
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -14,6 +13,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+from dopsd.job.metrics_file import read_metrics
+from dopsd.report.runs.run import ENDED
 
 TASKS = ("countdown", "sudoku")
 SEEDS = "1,2,3"
@@ -131,21 +133,24 @@ class Cell:
 
 def curve(run: Path) -> list[dict]:
     """Every evaluation on dev, with what had been spent."""
-    with (run / "metrics.csv").open() as lines:
-        rows = [row for row in csv.DictReader(lines) if row["eval/accuracy"]]
     budgets = ("completions", "optimizer_steps", "training_steps", "flop")
     return [
-        {"accuracy": float(row["eval/accuracy"])} | {key: float(row[f"budget/{key}"]) for key in budgets}
-        for row in rows
+        {"accuracy": row["eval/accuracy"]} | {key: row[f"budget/{key}"] for key in budgets}
+        for row in read_metrics(run / "metrics.csv")
+        if "eval/accuracy" in row
     ]
+
+
+def ended(sweep: Path) -> bool:
+    """Whether every job of the sweep in a directory has."""
+    table = sweep / "sweep.json"
+    return table.exists() and all(job["state"] in ENDED for job in json.loads(table.read_text())["jobs"])
 
 
 def sweep(directory: Path, *overrides: str) -> None:
     """`python -m dopsd.train --multirun`, or what is left of it; raises CalledProcessError where a job fails."""
-    if (directory / "sweep.json").exists():
-        states = [job["state"] for job in json.loads((directory / "sweep.json").read_text())["jobs"]]
-        if all(state in ("done", "nothing learnt") for state in states):
-            return
+    if ended(directory):
+        return
     if (directory / "multirun.yaml").exists():
         typed = (f"resume={directory}",)
     else:

@@ -3,7 +3,6 @@
 Writes results.json, tables.md and a figure a task to experiments/main_table/; what has not been run is named there.
 """
 
-import csv
 import json
 import statistics
 import sys
@@ -12,13 +11,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from main_table import ARMS, TASKS, curve
+from main_table import ARMS, TASKS, curve, ended
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from shortcuts import change
 
 from dopsd.evaluation.interval import Interval
 from dopsd.figure import plain
+from dopsd.job.metrics_file import read_metrics
 from dopsd.job.table import markdown
 
 HERE = Path(__file__).parent / "main_table"
@@ -65,12 +65,9 @@ def read(directory: Path) -> Arm:
         for run in sorted(directory.glob("search_*"))
         if (run / "summary.json").exists()
     ]
-    sweep = directory / "seeds" / "sweep.json"
-    if not sweep.exists() or any(
-        job["state"] not in ("done", "nothing learnt") for job in json.loads(sweep.read_text())["jobs"]
-    ):
+    if not ended(directory / "seeds"):
         return {"search": tried, "seeds": []}
-    [pooled] = json.loads(sweep.read_text())["settings"]
+    [pooled] = json.loads((directory / "seeds" / "sweep.json").read_text())["settings"]
     typed = dict(override.split("=", 1) for override in pooled["setting"].split())
     quiet = directory / "alone" / "summary.json"
     return {
@@ -105,10 +102,8 @@ def seed(file: Path) -> dict:
 
 def of_median_step(run: Path) -> float:
     """Seconds a FLOP of the median training step of a run that had the machine for itself."""
-    with (run / "metrics.csv").open() as lines:
-        spent = [
-            (float(row["budget/device_seconds"]), float(row["budget/flop"])) for row in csv.DictReader(lines)
-        ]
+    rows = read_metrics(run / "metrics.csv")
+    spent = [(row["budget/device_seconds"], row["budget/flop"]) for row in rows]
     steps = pairwise(spent)
     return statistics.median((b[0] - a[0]) / (b[1] - a[1]) for a, b in steps if b[1] > a[1])
 

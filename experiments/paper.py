@@ -6,7 +6,6 @@ to experiments/paper/NAME.
 """
 
 import argparse
-import csv
 import itertools
 import json
 import os
@@ -16,7 +15,8 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,17 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from omegaconf import OmegaConf
 
+from dopsd.config.sweep_list import SweepJob
 from dopsd.entry.composing import CONF
-from dopsd.evaluation.interval import Interval
 from dopsd.figure import entitle, plain
-from dopsd.job.sweep import leave_sweep_table
-from dopsd.job.table import markdown
+from dopsd.job.found_runs import read_job
+from dopsd.job.metrics_file import STEP
+from dopsd.job.table import markdown, show_table
+from dopsd.report.runs.arms import Arm, arms_of
+from dopsd.report.runs.bars import bars_size, draw_bars
+from dopsd.report.runs.svg import COLORS
 
 HERE = Path(__file__).parent
 PUBLISHED = HERE / "paper" / "published.yaml"  # percent, LLaDA-8B on GSM8K at length 256, one seed
@@ -78,93 +81,68 @@ class Study:
     def _content(self) -> Mapping[str, Any]:
         return yaml.safe_load((Path(CONF) / "experiment" / f"{self.name}.yaml").read_text())
 
-    def directory(self, job: Sequence[str]) -> Path:
+    def directory(self, job: tuple[str, ...]) -> Path:
         """Equal settings have the same, whatever they are called."""
-        with initialize_config_dir(CONF, version_base="1.3"):
-            config = compose("train", [f"experiment={self.name}", *job])
-        whole = OmegaConf.to_container(OmegaConf.masked_copy(config, [*config.keys() - NOT_OF_THE_RUN]))
-        settings = json.dumps(whole, sort_keys=True)
-        return self.runs / sha256(settings.encode()).hexdigest()[:12]
+        return self.runs / digest((f"experiment={self.name}", *job))
+
+    @property
+    def arms(self) -> list[Arm]:
+        """Its settings with their seeds, whatever came of them."""
+        jobs = [SweepJob(directory=self.directory(job).name, overrides=job) for job in self.jobs]
+        return arms_of(read_job(self.runs, job, {}) for job in jobs)
 
     def leave(self) -> None:
         """Its table, figure and numbers; a setting without all its seeds is named there and has none."""
-        table = self.runs / self.name
-        table.mkdir(parents=True, exist_ok=True)
-        leave_sweep_table(table, [(f"../{self.directory(job).name}", job) for job in self.jobs])
-        settings = json.loads((table / "sweep.json").read_text())["settings"]
+        arms, where = self.arms, HERE / "paper" / self.name
         published = yaml.safe_load(PUBLISHED.read_text()).get(self.name, {})
-        where = HERE / "paper" / self.name
-        where.mkdir(exist_ok=True)
-        rows = [result(setting, published) for setting in settings]
-        (where / "results.json").write_text(
-            json.dumps({"command": self.command, "revision": revision(), "settings": rows}, indent=1) + "\n"
-        )
-        (where / "table.md").write_text(self._table(rows))
-        done = [row for row in rows if row["best"]]
-        if done and self.name.startswith("table"):
-            draw(self.title, done, where / "figure.png")
-        elif done:
-            runs = {row["setting"]: self._runs_of(row["setting"]) for row in done}
-            draw_curves(self.title, runs, where / "figure.png")
+        table = [row(arm, published.get(arm.label)) for arm in arms]
+        where.mkdir(parents=True, exist_ok=True)
+        numbers = [result(arm, published.get(arm.label)) for arm in arms]
+        whole = {"command": self.command, "revision": revision(), "settings": numbers}
+        (where / "results.json").write_text(json.dumps(whole, indent=1) + "\n")
+        (where / "table.md").write_text(f"`{self.command}`\n\n{markdown(HEAD, table)}")
+        if done := [arm for arm in arms if not arm.not_done]:
+            self._draw(done, where / "figure.png")
+        show_table(self.title, HEAD, table, where=where)
 
-    def _runs_of(self, setting: str) -> list[Path]:
-        """One a seed."""
-        return [self.directory(job) for job in self.jobs if set(setting.split()) <= set(job)]
+    def _draw(self, arms: Sequence[Arm], file: Path) -> None:
+        is_table = self.name.startswith("table")
+        size = bars_size(arms) if is_table else (4 * len(CURVES), 3.6)
+        figure = Figure(figsize=size, layout="constrained")
+        draw_bars(figure, arms) if is_table else draw_curves(figure, arms)
+        entitle(figure.axes[0], self.title)
+        figure.savefig(file, dpi=130, format="png")
 
     @property
     def command(self) -> str:
         """What gives the same, alone."""
         return f"python -m dopsd.train --multirun experiment={self.name}"
 
-    def _table(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        cells = [
-            [
-                f"`{row['setting']}`",
-                "" if row["paper"] is None else f"{row['paper']:.1f}",
-                *(shown(row[weights]) for weights in ("base", "best", "final")),
-                ", ".join(row["seeds"])
-                + "".join(f"; {seed}: {state}" for seed, state in row["not_done"].items()),
-            ]
-            for row in rows
-        ]
-        head = ["setting", "paper, %", "before", "best on dev", "last", "seeds"]
-        return f"`{self.command}`\n\n{markdown(head, cells)}"
+
+@cache
+def digest(overrides: tuple[str, ...]) -> str:
+    """Of all that a run reads."""
+    with initialize_config_dir(CONF, version_base="1.3"):
+        config = compose("train", list(overrides))
+    whole = OmegaConf.to_container(OmegaConf.masked_copy(config, [*config.keys() - NOT_OF_THE_RUN]))
+    return sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def result(setting: Mapping[str, Any], published: Mapping[str, float]) -> dict[str, Any]:
-    """One row of results.json; figures only where every seed has ended."""
-    done = not setting["not_done"]
-    figures = {weights: setting[weights] if done else None for weights in ("base", "best", "final")}
-    return {key: setting[key] for key in ("setting", "seeds", "not_done")} | {
-        "paper": published.get(setting["setting"]),
-        **figures,
-    }
+HEAD = ["setting", "paper, %", "before", "best on dev", "last", "seeds"]
 
 
-def shown(figures: Mapping[str, Any] | None) -> str:
-    """`41.0 % [37.0, 45.0]`."""
-    return "" if figures is None else str(Interval(**figures))
+def row(arm: Arm, paper: float | None) -> list[str]:
+    """Of the table; figures only where every seed has ended."""
+    figures = ["" if arm.not_done else str(of) for of in arm.pooled.values()]
+    seeds = [run.seed + (f" {run.state}" if run.seed in arm.not_done else "") for run in arm.runs]
+    return [arm.label, "" if paper is None else f"{paper:.1f}", *figures, ", ".join(seeds)]
 
 
-def draw(title: str, rows: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """A bar a setting for both checkpoints, with intervals, above the line of the model before training."""
-    figure = Figure(figsize=(1.8 + 1.5 * len(rows), 3.6), layout="constrained")
-    axes = figure.subplots()
-    for beside, weights, label in ((-0.2, "best", "best on dev"), (0.2, "final", "last")):
-        bars = [row[weights] for row in rows]
-        errors = [
-            [bar["accuracy"] - bar["low"] for bar in bars],
-            [bar["high"] - bar["accuracy"] for bar in bars],
-        ]
-        xs = [x + beside for x in range(len(rows))]
-        axes.bar(xs, [bar["accuracy"] for bar in bars], 0.36, yerr=errors, capsize=3, label=label)
-    axes.axhline(rows[0]["base"]["accuracy"], color="#666666", linestyle="--", linewidth=1, label="before")
-    axes.set_xticks(range(len(rows)), [row["setting"] for row in rows], fontsize=8)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-    entitle(axes, title)
-    plain(axes)
-    figure.savefig(file, dpi=130, format="png")
+def result(arm: Arm, paper: float | None) -> dict[str, Any]:
+    """Of results.json; figures only where every seed has ended."""
+    figures = {} if arm.not_done else {of: asdict(pooled) for of, pooled in arm.pooled.items() if pooled}
+    seeds = {"seeds": [run.seed for run in arm.ended], "not_done": arm.not_done}
+    return {"setting": arm.label, **seeds, "paper": paper, **figures}
 
 
 CURVES = {  # metrics.csv: what is read beside it
@@ -175,30 +153,21 @@ CURVES = {  # metrics.csv: what is read beside it
 }
 
 
-def draw_curves(title: str, settings: Mapping[str, Sequence[Path]], file: Path) -> None:
+def draw_curves(figure: Figure, arms: Sequence[Arm]) -> None:
     """What was logged over training steps: a thin line a seed, their mean thick."""
-    figure = Figure(figsize=(4 * len(CURVES), 3.6), layout="constrained")
     panels = figure.subplots(1, len(CURVES))
     for axes, (column, label) in zip(panels, CURVES.items(), strict=True):
-        for number, (setting, runs) in enumerate(settings.items()):
-            seeds = [logged(run, column) for run in runs]
+        for number, arm in enumerate(arms):
+            seeds = [{of[STEP]: of[column] for of in run.curve if column in of} for run in arm.ended]
             for seed in seeds:
-                axes.plot(seed.keys(), seed.values(), color=f"C{number}", alpha=0.3, linewidth=0.8)
+                axes.plot(seed.keys(), seed.values(), color=COLORS[number], alpha=0.3, linewidth=0.8)
             steps = [step for step in seeds[0] if all(step in seed for seed in seeds)]
             means = [statistics.mean(seed[step] for seed in seeds) for step in steps]
-            axes.plot(steps, means, color=f"C{number}", linewidth=2, label=setting)
+            axes.plot(steps, means, color=COLORS[number], linewidth=2, label=arm.label)
         axes.set_xlabel("training step")
         axes.set_ylabel(label)
     panels[0].legend(fontsize=8, frameon=False)
-    entitle(panels[0], title)
     plain(*panels)
-    figure.savefig(file, dpi=130, format="png")
-
-
-def logged(run: Path, column: str) -> dict[int, float]:
-    """A column of metrics.csv by training step, where it has a value."""
-    with (run / "metrics.csv").open() as lines:
-        return {int(float(row["step"])): float(row[column]) for row in csv.DictReader(lines) if row[column]}
 
 
 def revision() -> str:

@@ -1,7 +1,7 @@
 """Accuracy as more tokens are unmasked in a forward: `python experiments/parallelism.py runs/main_table`.
 
 The seeds of main_table.py that have ended and the embedded model, at each confidence threshold; typed again, it goes on
-where it stopped. Writes parallelism.json, .md (with the AUP of d3LLM) and .png to experiments/main_table/
+where it stopped. Writes parallelism.json, .md (with the AUP of d3LLM) and .png to experiments/main_table/.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from main_table import TASKS
+from main_table import TASKS, ended
 from main_table_report import HERE, NAMES
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -32,7 +32,9 @@ def main(runs: Path) -> None:
     """Decode what has not been decoded, and put together what there is."""
     results = {
         task: {
-            arm: points(runs / task / arm, task) for arm in ARMS if arm == "base" or ended(runs / task / arm)
+            arm: points(runs / task / arm, task)
+            for arm in ARMS
+            if arm == "base" or ended(runs / task / arm / "seeds")
         }
         for task in TASKS
     }
@@ -41,14 +43,6 @@ def main(runs: Path) -> None:
         "\n".join(f"### {task}\n\n{table(arms)}" for task, arms in results.items())
     )
     draw(results, HERE / "parallelism.png")
-
-
-def ended(arm: Path) -> bool:
-    """Whether all its seeds have run."""
-    sweep = arm / "seeds" / "sweep.json"
-    return sweep.exists() and all(
-        job["state"] != "not finished" for job in json.loads(sweep.read_text())["jobs"]
-    )
 
 
 def points(arm: Path, task: str) -> list[dict[str, float]]:

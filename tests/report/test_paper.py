@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_line import read_json
+from made_runs import ended
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 
+import paper
 from paper import ELSEWHERE, HERE, PUBLISHED, Study, sweeps
 
 
@@ -34,6 +37,29 @@ def test_what_was_published_is_run(studies: list[Study]) -> None:
     assert published.keys() == {study.name for study in tables(studies)}
     for study in studies:
         assert published.get(study.name, {}).keys() <= {job[0] for job in study.jobs}
+
+
+@pytest.mark.parametrize("name", ["table6_rho", "figure12_collapse"])
+def test_a_setting_without_all_its_seeds_is_named_and_has_no_figures(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paper, "HERE", tmp_path)
+    study = Study(name=name, runs=tmp_path / "runs")
+    first, *_, last = study.jobs
+    for job in study.jobs[:-1]:
+        ended(study.directory(job), [True, job[-1] == "seed=1", False, False], *job)
+    study.leave()
+    where = tmp_path / "paper" / name
+    whole, *others, missing = read_json(where / "results.json")["settings"]
+    assert (whole["setting"], whole["seeds"], whole["not_done"]) == (first[0], ["1", "2", "3"], {})
+    assert [whole[of]["accuracy"] for of in ("base", "best", "final")] == [pytest.approx(4 / 12)] * 3
+    assert whole["paper"] == (81.0 if name == "table6_rho" else None)
+    assert (missing["setting"], missing["not_done"]) == (last[0], {"3": "not started"})
+    assert not {"base", "best", "final"} & missing.keys()
+    assert len(others) == len(study.jobs) // 3 - 2
+    assert f"| {last[0]} | " in (where / "table.md").read_text()
+    assert "1, 2, 3 not started" in (where / "table.md").read_text()
+    assert (where / "figure.png").stat().st_size > 5000
 
 
 def tables(studies: list[Study]) -> list[Study]:
