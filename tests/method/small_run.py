@@ -14,7 +14,8 @@ from dopsd.distillation.clip import NoClip
 from dopsd.distillation.divergence import Objective, ReverseKL
 from dopsd.distillation.supervision import TeacherRanked
 from dopsd.distillation.teacher import SuffixTeacher
-from dopsd.method.dopsd import DOPSD, Learning
+from dopsd.method.dopsd import DOPSD
+from dopsd.method.learning import Learning
 from dopsd.method.method import Method
 from dopsd.method.schedule import Schedule
 from dopsd.method.teacher_weights import FixedWeights

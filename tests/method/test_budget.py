@@ -13,7 +13,7 @@ from dopsd.diffusion.views import Views
 from dopsd.distillation.teacher import ARPrefixTeacher, SuffixTeacher
 from dopsd.method import scoring
 from dopsd.method.budget import BUDGET, Flop, StopAt
-from dopsd.method.dopsd import Learning
+from dopsd.method.learning import Learning
 from dopsd.method.teacher_weights import LiveWeights
 from dopsd.method.text_sft import Solutions, TextSFT
 from dopsd.rollout import Rollout

@@ -20,7 +20,7 @@ from dopsd.distillation.divergence import ForwardKL, Objective, ReverseKL
 from dopsd.distillation.supervision import AllMasked, StudentRanked, TeacherRanked
 from dopsd.distillation.teacher import ARPrefixTeacher, SuffixTeacher
 from dopsd.method.clock import Clock
-from dopsd.method.dopsd import Learning
+from dopsd.method.learning import Learning
 from dopsd.method.teacher_weights import EMAWeights, LiveWeights
 from dopsd.rollout import Rollout
 from dopsd.stream import Draw

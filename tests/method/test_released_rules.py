@@ -15,7 +15,7 @@ from dopsd.distillation.clip import PointwiseClip
 from dopsd.distillation.divergence import Objective, ReverseKL
 from dopsd.distillation.teacher import ARPrefixTeacher
 from dopsd.evaluation.decode import EvaluationPrompts, evaluate, keys_of
-from dopsd.method.dopsd import Learning
+from dopsd.method.learning import Learning
 from dopsd.method.teacher_weights import LiveWeights
 from dopsd.rollout import Rollout
 

@@ -10,7 +10,7 @@ from dopsd.distillation.clip import NoClip
 from dopsd.distillation.divergence import ForwardKL, Objective
 from dopsd.distillation.later_state import LaterStateTeacher, StateChoice
 from dopsd.distillation.supervision import AllMasked
-from dopsd.method.dopsd import Learning
+from dopsd.method.learning import Learning
 
 Gap = int | str
 

@@ -10,7 +10,7 @@ from dopsd.distillation.divergence import Objective
 from dopsd.distillation.later_state import LaterStateTeacher
 from dopsd.distillation.supervision import AllMasked, StudentRanked, TeacherRanked
 from dopsd.distillation.teacher import SuffixTeacher
-from dopsd.method.dopsd import Learning
+from dopsd.method.learning import Learning
 from dopsd.method.teacher_weights import EMAWeights, FixedWeights, LiveWeights
 from dopsd.rollout import Rollout
 
