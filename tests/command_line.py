@@ -10,11 +10,14 @@ from unittest import mock
 
 import pytest
 
-from dopsd import evaluate, probe, train
+from dopsd import dashboard, evaluate, export, probe, train
 from dopsd.model.checkpoint import TINY_DIRECTORY
 from dopsd.report import __main__ as report
 
-ENTRIES = {"train": train.main, "evaluate": evaluate.main, "probe": probe.main, "report": report.main}
+ENTRIES = {
+    **{"train": train.main, "evaluate": evaluate.main, "probe": probe.main, "report": report.main},
+    **{"export": export.main, "dashboard": dashboard.main},
+}
 SMALL = {"d_model": 16, "n_heads": 1, "n_kv_heads": 1, "n_layers": 1, "mlp_hidden_size": 16}
 SHORT = ("gen_length=8", "block_length=4", "denoising_steps=4")
 QUICK = ("debug=fast_dev_run", *SHORT, "eval_limit=2", "max_steps=1")

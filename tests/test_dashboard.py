@@ -3,24 +3,16 @@
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from unittest import mock
 
 import pytest
-from command_line import read_json
+from command_line import read_json, run
 
-from dopsd import dashboard
 from dopsd.method.budget import BUDGET
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    code = 0
-    with mock.patch.object(sys, "argv", ["dashboard", *arguments]):
-        try:
-            dashboard.main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.err or captured.out
+    ran = run(capsys, "dashboard", *arguments)
+    return ran.code, ran.err or ran.out
 
 
 @pytest.mark.parametrize(

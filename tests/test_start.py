@@ -1,14 +1,10 @@
 """Runs that start from a run's weights or from an adapter, and weights exported for other programs."""
 
 import json
-import sys
 from pathlib import Path
-from unittest import mock
 
 import pytest
 from command_line import QUICK, SHORT, read_json, run
-
-from dopsd import export
 
 TASK = ("task.max_number=4", "task.dev=3", "task.test=3")
 TRAIN = (*QUICK, *TASK, "lr=0.3", "max_steps=2", "seed=1")
@@ -35,14 +31,8 @@ def answers(directory: Path) -> list[str]:
 
 
 def exported(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
-    capsys.readouterr()
-    code = 0
-    with mock.patch.object(sys, "argv", ["export", *arguments]):
-        try:
-            export.main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-    return code, capsys.readouterr().err
+    ran = run(capsys, "export", *arguments)
+    return ran.code, ran.err
 
 
 def test_a_run_goes_on_from_a_runs_weights_and_these_are_exported(

@@ -2,12 +2,12 @@
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dopsd.config.errors import EXIT_CODE, UserError
+from dopsd.config.errors import UserError
+from dopsd.entry.plain import plain_command
 
 HELP = """\
 Build the workspace of a project on W&B: views of ablations, of a run, of collapse, of budgets.
@@ -78,15 +78,7 @@ def _has_key() -> bool:
 
 def main() -> None:
     """The console script."""
-    arguments = sys.argv[1:]
-    if {"-h", "--help"} & set(arguments):
-        sys.stdout.write(HELP)
-        return
-    try:
-        sys.stdout.write(f"{dashboard(_asked(arguments))}\n")
-    except UserError as error:
-        sys.stderr.write(f"dopsd: {error.message}\n")
-        sys.exit(EXIT_CODE)
+    plain_command(lambda arguments: dashboard(_asked(arguments)), manual=HELP)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """A run's weights for other programs: `python -m dopsd.export runs/train/<time> to=peft|merged|official`."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dopsd.config.errors import EXIT_CODE, UserError
+from dopsd.config.errors import UserError
+from dopsd.entry.plain import plain_command
 
 FORMATS = ("peft", "merged", "official")
 HELP = """\
@@ -76,19 +76,15 @@ def _asked(arguments: Sequence[str]) -> tuple[Path, str, str, Path]:
     return found[0].run, found[0].which, given["to"], Path(out).expanduser()
 
 
+def _job(arguments: Sequence[str]) -> str:
+    run, which, to, out = _asked(arguments)
+    export(run, which, to, out)
+    return f"{which} weights of {run} as {to}: {out}"
+
+
 def main() -> None:
     """The console script."""
-    arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
-        sys.stdout.write(HELP)
-        return
-    try:
-        run, which, to, out = _asked(arguments)
-        export(run, which, to, out)
-        sys.stdout.write(f"{which} weights of {run} as {to}: {out}\n")
-    except UserError as error:
-        sys.stderr.write(f"dopsd: {error.message}\n")
-        sys.exit(EXIT_CODE)
+    plain_command(_job, manual=HELP, needs_arguments=True)
 
 
 if __name__ == "__main__":

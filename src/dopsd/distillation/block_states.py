@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from dopsd.diffusion.masking import exact_count_mask
+from dopsd.diffusion.masking import exact_count
 from dopsd.diffusion.noise import Purpose, derive, uniform
 from dopsd.diffusion.trajectory import NEVER
 
@@ -36,10 +36,8 @@ def random_masks(
 
     So many are masked where each is with probability t ~ U(0, 1), if any is.
     """
-    in_blocks = among.unflatten(1, (-1, block_length))
-    keys = block_keys(keys, in_blocks.shape[1])
-    masked = exact_count_mask(keys.flatten(), in_blocks.flatten(0, 1))
-    return masked.view_as(among)
+    masked, _ = masked_in_blocks(exact_count, keys, among, block_length=block_length)
+    return masked
 
 
 def masked_in_blocks(

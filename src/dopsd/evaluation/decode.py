@@ -1,7 +1,7 @@
 """Decode examples in batches and grade the answers; the result does not depend on the batch size."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -170,9 +170,14 @@ def evaluate(
     forwards, step_maps = trajectory.steps.tolist(), trajectory.step_map.tolist()
     decoded = zip(in_order, answers, chat.texts(answers), forwards, step_maps, strict=True)
     samples = {
-        (i, attempt): replace(
-            _graded(task, examples[i], answer, response, steps, attempt=attempt),
+        (i, attempt): _graded(
+            task,
+            examples[i],
+            answer,
+            response,
+            forwards=steps,
             steps=step_map[: len(answer)],
+            attempt=attempt,
         )
         for (i, attempt), answer, response, steps, step_map in decoded
     }
@@ -188,7 +193,14 @@ def keys_of(
 
 
 def _graded(
-    task: Task, example: Example, answer: Sequence[int], response: str, forwards: int, *, attempt: int
+    task: Task,
+    example: Example,
+    answer: Sequence[int],
+    response: str,
+    *,
+    forwards: int,
+    steps: Sequence[int],
+    attempt: int,
 ) -> Sample:
     verdict = task.verdict(example, response)
     return Sample(
@@ -204,4 +216,5 @@ def _graded(
         answer=answer,
         forwards=forwards,
         attempt=attempt,
+        steps=steps,
     )

@@ -9,6 +9,11 @@ from scipy.stats import binom, binomtest
 from dopsd.evaluation.bootstrap import bootstrap_mean
 
 
+def in_points(difference: float, low: float, high: float) -> str:
+    """A difference of accuracies and its interval, in percentage points: `+1.5 points [-0.5, +3.5]`."""
+    return f"{100 * difference:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
 @dataclass(frozen=True, kw_only=True)
 class McNemar:
     """The test of McNemar (1947) on the problems that only one of the two solves."""
@@ -69,7 +74,7 @@ class PairedComparison:
     @property
     def points(self) -> str:
         """The difference and its interval, in percentage points."""
-        return f"{100 * self.difference:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+        return in_points(self.difference, self.low, self.high)
 
     def __str__(self) -> str:
         if self.mcnemar is None:

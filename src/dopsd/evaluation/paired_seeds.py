@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import t
 
 from dopsd.evaluation.interval import crossed_mean
-from dopsd.evaluation.paired import PairedComparison
+from dopsd.evaluation.paired import PairedComparison, in_points
 
 Shares = Mapping[str, float]
 """The share of right answers to each problem, by its id."""
@@ -56,7 +56,7 @@ class SeedsComparison:
     @property
     def points(self) -> str:
         """The difference and its interval, in percentage points."""
-        return f"{100 * self.difference:+.1f} points [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+        return in_points(self.difference, self.low, self.high)
 
 
 def holm(values: Sequence[float]) -> list[float]:

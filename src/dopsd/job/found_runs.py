@@ -85,13 +85,18 @@ def read_job(sweep: Path, job: SweepJob, arms: Mapping[str, str | None]) -> Run:
 
 def settings_of(overrides: Sequence[str]) -> dict[str, str]:
     """What was typed, by its key, but for the seed and for what changes nothing: what makes an arm."""
-    typed = {key_of(override): override.partition("=")[2] for override in overrides}
-    return {key: value for key, value in typed.items() if key.partition(".")[0] not in _NOT_SETTINGS}
+    return {
+        key: value for key, value in _typed(overrides).items() if key.partition(".")[0] not in _NOT_SETTINGS
+    }
 
 
 def _about(arms: Mapping[str, str | None], overrides: Sequence[str]) -> dict[str, Any]:
-    typed = {key_of(override): override.partition("=")[2] for override in overrides}
-    return {"arms": arms, "typed": settings_of(overrides), "seed": typed.get("seed", "default")}
+    seed = _typed(overrides).get("seed", "default")
+    return {"arms": arms, "typed": settings_of(overrides), "seed": seed}
+
+
+def _typed(overrides: Sequence[str]) -> dict[str, str]:
+    return {key_of(override): override.partition("=")[2] for override in overrides}
 
 
 def _of_wandb(run: OfflineRun) -> Run:
@@ -166,8 +171,8 @@ def _not_started(sweep: Path) -> Iterator[Run]:
     for job in missing:
         of_it = {*job.overrides}
         like = max(started, key=lambda it: len({*it["overrides"]} & of_it), default={"arms": {}})
-        typed = {key_of(override): override.partition("=")[2] for override in job.overrides}
-        arms = like["arms"] | {key: value for key, value in typed.items() if key in like["arms"]}
+        typed = _typed(job.overrides).items()
+        arms = like["arms"] | {key: value for key, value in typed if key in like["arms"]}
         yield read_job(sweep, job, arms)
 
 

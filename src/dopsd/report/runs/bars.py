@@ -9,8 +9,9 @@ from matplotlib.ticker import PercentFormatter
 
 from dopsd.figure import plain
 from dopsd.report.runs.arms import Arm, Pooled
+from dopsd.report.runs.svg import COLORS, INK, LINES
 
-_BARS = (("best", "best on dev", "#3b82c4"), ("final", "last", "#d9822b"))
+_BARS = (("best", "best on dev", COLORS[0]), ("final", "last", COLORS[1]))
 _HEIGHT, _BASE = 0.36, "#808080"  # of a bar, in the room of an arm
 
 
@@ -41,7 +42,7 @@ def draw_bars(figure: Figure, arms: Sequence[Arm]) -> None:
     axes.margins(x=0.12)
     plain(axes)
     axes.grid(visible=False, axis="y")
-    axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
+    axes.grid(axis="x", color=LINES, linewidth=0.8)
     figure.legend(loc="outside upper right", ncols=3, frameon=False)
 
 
@@ -54,7 +55,7 @@ def _draw(axes: Axes, pooled: Sequence[Pooled | None], places: np.ndarray, *, ti
         high = of.accuracy if of.high is None else of.high
         if of.low is not None and of.high is not None:
             error = [[of.accuracy - of.low], [of.high - of.accuracy]]
-            axes.errorbar(of.accuracy, place, xerr=error, color="#010203", capsize=3, linewidth=1.2)
+            axes.errorbar(of.accuracy, place, xerr=error, color=INK, capsize=3, linewidth=1.2)
         axes.annotate(
             f"{100 * of.accuracy:.1f}",
             (high, place),

@@ -9,10 +9,11 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-_INK, _LINES = "#010203", "#e6e6e6"  # what stands for the page's ink, and for the lines that `plain` draws
+INK, LINES = "#010203", "#e6e6e6"
+"""What stands for the page's ink, and for the lines that `plain` draws."""
 _STYLE: dict[Any, Any] = {
-    **{f"{what}.color": _INK for what in ("text", "xtick", "ytick")},
-    **{"axes.labelcolor": _INK, "axes.edgecolor": _INK, "svg.fonttype": "none", "font.size": 9},
+    **{f"{what}.color": INK for what in ("text", "xtick", "ytick")},
+    **{"axes.labelcolor": INK, "axes.edgecolor": INK, "svg.fonttype": "none", "font.size": 9},
     "text.parse_math": False,  # a label may have a $
 }
 COLORS = (
@@ -28,9 +29,7 @@ def svg(draw: Callable[[Figure], None], *, name: str, title: str, size: tuple[fl
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         text = _saved(figure)
-    text = re.sub(
-        r'(<g) id="[^"]*"', r"\1", text.replace(_INK, "currentColor").replace(_LINES, "var(--line)")
-    )
+    text = re.sub(r'(<g) id="[^"]*"', r"\1", text.replace(INK, "currentColor").replace(LINES, "var(--line)"))
     style = f'role="img" style="max-width:{96 * size[0]:.0f}px"'
     text = re.sub(r'<svg ([^>]*?)width="[^"]*"', rf"<svg \1{style}", text, count=1, flags=re.DOTALL)
     text = re.sub(r'(<svg [^>]*?) height="[^"]*"', r"\1", text, count=1, flags=re.DOTALL)
