@@ -74,6 +74,7 @@ def test_a_sweep_decodes_equal_base_answers_once(
         return examine(self, student, split, title, **named)
 
     monkeypatch.setattr(Examiner, "__call__", examined)
+    monkeypatch.chdir(tmp_path)  # where files come and go while the sweep runs
     swept = ("seed=1,2", "eval_limit=1,2", f"hydra.sweep.dir={tmp_path / 'sweep'}")
     ran = run(capsys, "train", "--multirun", *QUICK[:-2], *PUZZLES, model, "max_steps=1", *swept)
     assert ran.code == 0, ran.err
