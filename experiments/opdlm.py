@@ -30,15 +30,8 @@ OPDLM = {
     "opdlm_end": ("end_token=included",),
 }
 MASKED_SFT, ON_TOP = "masked_sft", "dopsd"
-AS_SFT = (
-    "method=sft",
-    "source=teacher",
-    "visible=block_causal",
-    "reading=own",
-    "tail=ignored",
-    "cache=exact",
-)
-SFT_STEPS = 3  # times those of OPDLM, at most: one spends fewer tokens, and evaluations are so much further apart
+AS_SFT = ("method=sft", "source=teacher", "visible=block_causal", "reading=own", "tail=ignored")
+SFT_STEPS, SFT_APART = 4, 2  # times those of OPDLM at most, and between evaluations: one spends fewer tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +39,7 @@ class Part:
     """A start and a task, what is run of it, and how much."""
 
     start: tuple[str, ...]
-    task: str
+    task: tuple[str, ...]
     gen_length: int
     conversion: tuple[str, ...]  # typed for all that makes a block-diffusion model
     arms: tuple[str, ...]
@@ -81,20 +74,14 @@ class Part:
     def settings(self, arm: str, lr: float, *, part: int) -> tuple[str, ...]:
         """What a run is typed with but for its seed; a search has half of the steps (`part=2`)."""
         steps, every = max(1, self.steps // part), max(1, self.steps // self.evaluations)
-        shared = (
-            f"task={self.task}",
-            f"lr={lr}",
-            "block_length=4",
-            "evaluation_sampler.cache=exact",
-            *self.typed,
-        )
+        shared = (*self.task, f"lr={lr}", "block_length=4", "cache=exact", *self.typed)
         if arm == ON_TOP:
             return (*shared, f"init={self.best}", "eval_every=5")
         shared += (*self.start, *self.conversion)
         if arm != MASKED_SFT:
             return (*shared, "method=opdlm", *OPDLM[arm], f"max_steps={steps}", f"eval_every={every}")
         limits = (f"max_steps={SFT_STEPS * steps}", f"stop_at.tokens={self.tokens('opdlm') / part:.0f}")
-        return (*shared, *AS_SFT, *limits, f"eval_every={SFT_STEPS * every}")
+        return (*shared, *AS_SFT, *limits, f"eval_every={SFT_APART * every}")
 
     def seeds_of(self, arm: str) -> Path:
         """The runs that count."""
@@ -123,7 +110,7 @@ class Part:
     def teacher(self, split: str) -> dict[str, Any]:
         """The start itself, read as it was trained: token after token."""
         alone = ("block_length=1", f"denoising_steps={self.gen_length}", "cache=exact", f"split={split}")
-        settings = (f"task={self.task}", *self.start, f"gen_length={self.gen_length}", *alone, *self.typed)
+        settings = (*self.task, *self.start, f"gen_length={self.gen_length}", *alone, *self.typed)
         [row] = decoded(self.runs / "teacher" / split, *settings)
         return {name: row[name] for name in ("accuracy", "low", "high", "n")}
 
@@ -131,7 +118,7 @@ class Part:
 PARTS = {
     "tiny": Part(
         start=("model=tiny_ar",),
-        task="countdown",
+        task=("task=countdown",),
         gen_length=40,
         conversion=("lora=none", "logger=tensorboard"),
         arms=(*OPDLM, MASKED_SFT, ON_TOP),
@@ -142,10 +129,10 @@ PARTS = {
         at_thresholds=256,
     ),
     "smollm2": Part(
-        start=("model=smollm2_135m",),
-        task="arithmetic",
+        start=("model=smollm2_135m", "model.dtype=bfloat16"),
+        task=("task=arithmetic", "task.train=2048"),
         gen_length=64,
-        conversion=("model.dtype=bfloat16", "logger=tensorboard", "task.train=2048", "prompts_per_step=16"),
+        conversion=("prompts_per_step=16", "growing_steps=25", "updates_per_rollout=4", "logger=tensorboard"),
         arms=("opdlm", "opdlm_next"),
         learning_rates=(1e-4,),
         seeds="1",

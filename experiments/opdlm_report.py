@@ -45,7 +45,7 @@ def leave(parts: Mapping[str, "Part"]) -> None:
     for (name, part), place in zip(
         done.items(), figure.subfigures(len(done), 1, squeeze=False)[:, 0], strict=True
     ):
-        draw(place, part.done, results[name], f"{name}, {part.task}")
+        draw(place, part.done, results[name], f"{name}, {part.task[0]}")
     figure.savefig(HERE / "figure.png", dpi=130, format="png")
 
 

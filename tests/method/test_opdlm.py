@@ -159,7 +159,9 @@ def test_how_likely_the_teacher_finds_the_answers_is_logged():
             nats.append(-logits.log_softmax(-1)[token])
             if token in (EOS, EOT):
                 break
-    assert Study(method).logged("opdlm/teacher_nats") == [pytest.approx(float(sum(nats) / len(nats)), rel=1e-5)]
+    assert Study(method).logged("opdlm/teacher_nats") == [
+        pytest.approx(float(sum(nats) / len(nats)), rel=1e-5)
+    ]
 
 
 def test_answers_are_dealt_to_the_updates_in_order():
