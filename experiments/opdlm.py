@@ -31,6 +31,7 @@ OPDLM = {
 }
 MASKED_SFT, ON_TOP = "masked_sft", "dopsd"
 AS_SFT = ("method=sft", "source=teacher", "visible=block_causal", "reading=own", "tail=ignored")
+ON_TOP_STEPS = 20  # the command's default
 SFT_STEPS, SFT_APART = 4, 2  # times those of OPDLM at most, and between evaluations: one spends fewer tokens
 
 
@@ -76,7 +77,8 @@ class Part:
         steps, every = max(1, self.steps // part), max(1, self.steps // self.evaluations)
         shared = (*self.task, f"lr={lr}", "block_length=4", "cache=exact", *self.typed)
         if arm == ON_TOP:
-            return (*shared, f"init={self.best}", "eval_every=5")
+            steps = min(steps, ON_TOP_STEPS // part)
+            return (*shared, f"init={self.best}", "lora=default", f"max_steps={steps}", "eval_every=5")
         shared += (*self.start, *self.conversion)
         if arm != MASKED_SFT:
             return (*shared, "method=opdlm", *OPDLM[arm], f"max_steps={steps}", f"eval_every={every}")
