@@ -115,7 +115,7 @@ def draw(figure: Any, arms: Sequence[Arm], results: Mapping[str, Any], title: st
 
 def samples(run: Path) -> str:
     """Two answers to dev prompts at every evaluation."""
-    events = EventAccumulator(str(run / "tensorboard")).Reload()
+    events = EventAccumulator(str(run / "tensorboard"), size_guidance={"tensors": 0}).Reload()
     shown = [
         (event.step, event.tensor_proto.string_val[0].decode())
         for event in events.Tensors(f"{KEY}/text_summary")

@@ -6,8 +6,9 @@ from fakes import CHAT, EOS, EOT, PROMPT, SPECIAL, example
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dopsd.chat import answer_tokens
+from dopsd.chat import Chat, answer_tokens
 from dopsd.distillation.teacher import ARPrefixTeacher
+from dopsd.model import load_tokenizer
 
 
 def test_prompts_are_the_templated_messages():
@@ -42,3 +43,9 @@ def test_responses_are_decoded_up_to_the_first_end_and_round_trip():
     tokens = [CHAT.encode_response("abc"), [4, EOS, 5, 6], [EOT, 4, 4, 4], [4, 5, 6, 7]]
     assert tokens[0][-1] == EOT
     assert CHAT.responses(torch.tensor(tokens)) == ["abc", "a", "", "abcd"]
+
+
+def test_no_answer_has_no_text_and_an_empty_one_an_empty_text():
+    chat = Chat(tokenizer=load_tokenizer("tiny"), special=SPECIAL)
+    assert chat.texts([]) == []
+    assert chat.texts([[]]) == [""]

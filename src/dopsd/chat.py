@@ -63,7 +63,7 @@ class Chat:
 
     def texts(self, answers: Sequence[Sequence[int]]) -> list[str]:
         """What these tokens say."""
-        return self.tokenizer.batch_decode(answers)
+        return self.tokenizer.batch_decode(answers) if len(answers) else []  # of nothing it makes one text
 
 
 def encode_prompt(tokenizer: Any, message: str) -> list[int]:

@@ -23,10 +23,10 @@ AT = [{"accuracy": 0.5, "tokens_per_forward": 1.0}] * (1 + len(opdlm_report.THRE
 
 @pytest.fixture
 def part(tmp_path: Path) -> Part:
-    """Two arms of the part that has all, one seed right in one of three problems more than the other."""
-    part = replace(PARTS["tiny"], runs=tmp_path / "tiny", arms=("opdlm", "opdlm_next", MASKED_SFT, ON_TOP))
-    for arm, seeds in {"opdlm": (1, 2), "opdlm_next": (1,)}.items():
-        for seed in seeds:
+    """The part that has all arms, of which one has all its seeds: one of them is right once more than the other."""
+    part = replace(PARTS["tiny"], runs=tmp_path / "tiny")
+    for arm in OPDLM:
+        for seed in (1, 2) if arm == "opdlm" else (1,):
             ended(part.seeds_of(arm) / f"seed={seed}", [True, seed == 2, False], f"seed={seed}", f"arm={arm}")
     jobs = [{"directory": f"seed={seed}", "state": "done"} for seed in (1, 2)]
     (part.seeds_of("opdlm") / "sweep.json").write_text(json.dumps({"jobs": jobs}))
