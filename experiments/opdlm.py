@@ -132,7 +132,7 @@ PARTS = {
     ),
     "smollm2": Part(
         start=("model=smollm2_135m", "model.dtype=bfloat16"),
-        task=("task=arithmetic", "task.train=2048"),
+        task=("task=arithmetic", "task.train=2048", "gen_length=64", "denoising_steps=64"),
         gen_length=64,
         conversion=("prompts_per_step=16", "growing_steps=25", "updates_per_rollout=4", "logger=tensorboard"),
         arms=("opdlm", "opdlm_next"),

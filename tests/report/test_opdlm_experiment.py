@@ -10,6 +10,7 @@ from command_line import read_json
 from hydra import compose, initialize_config_dir
 from made_runs import ended
 
+from dopsd.entry.arguments import read_arguments
 from dopsd.entry.composing import CONF
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
@@ -39,7 +40,7 @@ def test_every_arm_composes(part: Part) -> None:
         assert {*found.arms} <= {*OPDLM, MASKED_SFT, ON_TOP}, name
         with initialize_config_dir(CONF, version_base="1.3"):
             for arm in found.arms:
-                config = compose("train", list(of_runs.settings(arm, 1e-3, part=2)))
+                config = compose("train", read_arguments([*of_runs.settings(arm, 1e-3, part=2)], "train"))
                 assert (config.lr, config.block_length) == (1e-3, 4)
                 assert arm == ON_TOP or config.gen_length == found.gen_length
 
