@@ -23,9 +23,7 @@ FALLS_AT = {"early": 5, "soon": 15 + AHEAD, "late": 15 + AHEAD + 5, "never": Non
 def test_all_sweeps_but_two_start_from_one_setting(tmp_path: Path) -> None:
     names = [file.stem for file in (Path(CONF) / "experiment").glob("collapse_*.yaml")]
     studies = [Study(name=name, runs=tmp_path) for name in names]
-    runs = {
-        study.name: {study.directory(job) for job in study.jobs if "seed=1" in job} for study in studies
-    }
+    runs = {study.name: {study.directory(job) for job in study.jobs if "seed=1" in job} for study in studies}
     of_their_own = {"collapse_length", "collapse_guard"}
     shared = set.intersection(*(runs[name] for name in names if name not in of_their_own))
     assert len(shared) == 1
