@@ -15,8 +15,7 @@ class CollapseGuard(L.Callback):
 
     A fall has a p of at most `significance` in Wilcoxon's signed-rank test (1945) on the reported metric. The best of
     several is by itself too good, so that 0.05 would see a fall in every long run. `roll_back` puts the best weights
-    back, forgets the optimizer's moments and halves the learning rate, each time again. Logs `guard/p`, and `guard/fell`:
-    1 at a fall, else 0.
+    back, forgets the optimizer's moments and halves the learning rate, each time again. Logs `guard/p`, `guard/fell`.
     """
 
     def __init__(
