@@ -15,6 +15,7 @@ from pathlib import Path
 
 from main_table import TASKS, ended
 from main_table_report import HERE, NAMES
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -32,7 +33,7 @@ def main(runs: Path) -> None:
     """Decode what has not been decoded, and put together what there is."""
     results = {
         task: {
-            arm: points(runs / task / arm, task)
+            arm: points(runs / task / arm / "parallelism", f"eval_limit={N}", *whose(runs / task / arm, task))
             for arm in ARMS
             if arm == "base" or ended(runs / task / arm / "seeds")
         }
@@ -45,14 +46,18 @@ def main(runs: Path) -> None:
     draw(results, HERE / "parallelism.png")
 
 
-def points(arm: Path, task: str) -> list[dict[str, float]]:
+def whose(arm: Path, task: str) -> tuple[str, ...]:
+    """The weights of an arm, as they are named to an evaluation."""
+    return (f"task={task}", "model=tiny") if arm.name == "base" else (f"checkpoint={arm / 'seeds'}",)
+
+
+def points(where: Path, *settings: str) -> list[dict[str, float]]:
     """Tokens a forward and accuracy at one token a step and at each threshold; means over seeds."""
-    whose = [f"task={task}", "model=tiny"] if arm.name == "base" else [f"checkpoint={arm / 'seeds'}"]
-    exact = arm / "parallelism" / "exact"
-    found = [decoded(exact, *whose)]
+    exact = where / "exact"
+    found = [decoded(exact, *settings)]
     for threshold in THRESHOLDS:
-        settings = (*whose, f"threshold={threshold}", f"baseline={exact}")
-        found.append(decoded(arm / "parallelism" / f"threshold={threshold}", *settings))
+        beside = (f"threshold={threshold}", f"baseline={exact}")
+        found.append(decoded(where / f"threshold={threshold}", *settings, *beside))
     return [
         {
             "tokens_per_forward": statistics.mean(row["mean_tokens"] / row["mean_forwards"] for row in rows),
@@ -67,14 +72,7 @@ def decoded(directory: Path, *settings: str) -> list[dict]:
     report = directory / "evaluation.json"
     if not report.exists():
         subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "dopsd.evaluate",
-                f"eval_limit={N}",
-                f"hydra.run.dir={directory}",
-                *settings,
-            ],
+            [sys.executable, "-m", "dopsd.evaluate", f"hydra.run.dir={directory}", *settings],
             check=True,
             stdout=subprocess.DEVNULL,
             env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -100,18 +98,21 @@ def draw(results: Mapping[str, Mapping[str, Points]], file: Path) -> None:
     """Accuracy over tokens a forward, a panel a task."""
     figure = Figure(figsize=(4.8 * len(results), 4), layout="constrained")
     for axes, (task, arms) in zip(figure.subplots(1, len(results)), results.items(), strict=True):
-        for number, (name, found) in enumerate(arms.items()):
-            color = "black" if name == "dopsd" else f"C{number}"
-            xs = [point["tokens_per_forward"] for point in found]
-            axes.plot(
-                xs, [point["accuracy"] for point in found], "o-", color=color, label=NAMES.get(name, name)
-            )
+        draw_panel(axes, arms)
         axes.set_title(task, loc="left", fontsize=10)
-        axes.set_xlabel("tokens a forward")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.legend(fontsize=8, frameon=False)
-        plain(axes)
     figure.savefig(file, dpi=130, format="png")
+
+
+def draw_panel(axes: Axes, arms: Mapping[str, Points]) -> None:
+    """A line an arm."""
+    for number, (name, found) in enumerate(arms.items()):
+        color = "black" if name == "dopsd" else f"C{number}"
+        xs = [point["tokens_per_forward"] for point in found]
+        axes.plot(xs, [point["accuracy"] for point in found], "o-", color=color, label=NAMES.get(name, name))
+    axes.set_xlabel("tokens a forward")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.legend(fontsize=8, frameon=False)
+    plain(axes)
 
 
 if __name__ == "__main__":

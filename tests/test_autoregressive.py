@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from command_line import QUICK, run, small_model
+from command_line import QUICK, read_json, run, small_model
 
 from dopsd.model import load_model, save_weights
-from dopsd.model.checkpoint import read_config
+from dopsd.model.checkpoint import EMBEDDED, WEIGHTS, read_config
 
 
 def at(name: str) -> str:
@@ -127,3 +127,20 @@ def test_what_a_bidirectional_start_cannot_be(
     assert ran.code == 2
     assert ran.err.startswith(f"dopsd: model.path=tiny: {line}")
     assert ran.err.count("\n") == 1
+
+
+@pytest.mark.skipif(
+    not (EMBEDDED["tiny_ar"] / WEIGHTS).is_file(), reason="the weights of model=tiny_ar are not there yet"
+)
+def test_the_embedded_one_answers_token_by_token_and_learns_to_write_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = read_config(EMBEDDED["tiny_ar"])
+    assert (said.visible, said.reading) == ("causal", "next")
+    token_by_token = ("block_length=1", "denoising_steps=40", "cache=exact", "task=sudoku", "eval_limit=32")
+    evaluated = run(capsys, "evaluate", "model=tiny_ar", *token_by_token, at("evaluate"))
+    assert evaluated.code == 0, evaluated.err
+    assert read_json(Path("runs/evaluate/here/evaluation.json"))["rows"][0]["accuracy"] > 0.1
+    learnt = run(capsys, "train", "debug=fast_dev_run", "eval_limit=2", "model=tiny_ar", "method=opdlm")
+    assert learnt.code == 0, learnt.err

@@ -20,7 +20,10 @@ GROUPS = (
 SFT = ("gen_length=48", "block_length=48", "denoising_steps=1")  # a canvas that holds a solution
 AUTOREGRESSIVE = ("gen_length=48", "block_length=1", "denoising_steps=48")
 NOT_HERE = {
-    "model": {"llada_8b", "llada_1_5", "d3llm_llada", "dream_7b", "qwen3_0_6b", "smollm2_135m"},  # weights
+    "model": {
+        *("llada_8b", "llada_1_5", "d3llm_llada", "dream_7b", "qwen3_0_6b", "smollm2_135m"),  # weights
+        "tiny_ar",  # autoregressive: tests/test_autoregressive.py
+    },
     "trainer": {"gpu", "ddp", "fsdp"},  # devices; two processes are tested elsewhere
     "task": {"gsm8k", "gsm_symbolic", "math500", "jsonl"},  # data; a file: tests/test_foreign_task.py
     "teacher_weights": {"checkpoint"},  # a model: tests/method/test_teacher_weights.py

@@ -47,6 +47,7 @@ METHODS = {
     "d3llm": ("method=d3llm", "block_lengths=[4,8]", "max_attempts=2"),
     "later_state": ("teacher=later_state", "max_attempts=2"),
     "opdlm": ("method=opdlm", "updates_per_rollout=2", "growing_steps=0"),
+    "opdlm_taught": ("method=opdlm", "updates_per_rollout=2", "growing_steps=0", "sft_share=0.3333333333"),
 }
 Found = tuple[list[dict[str, float]], list[dict[str, Tensor]]]
 

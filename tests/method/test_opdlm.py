@@ -145,6 +145,25 @@ def test_loss_and_gradient_are_those_of_the_loop(arm):
     assert study.logged("train/examples")[0] == expected.count_nonzero()
 
 
+def test_how_likely_the_teacher_finds_the_answers_is_logged():
+    network = block_network(4)
+    start, method = copy.deepcopy(network), opdlm(network=network, micro_batch_tokens=80)
+    nats = []
+    for draw in DRAWS:
+        prompts = CHAT.prompts([draw.example])
+        found = method.rollout.collect(method.network, [draw], prompts, chat=CHAT, task=NONE, seed=0)
+        prompt, tokens = prompts.tokens[0].tolist(), found.trajectory.tokens[0].tolist()
+        for i, token in enumerate(tokens):
+            before = torch.tensor([prompt + tokens[:i]])
+            logits = start(before, visible=Causal(), reading="own").logits()[0, -1].detach()
+            nats.append(-logits.log_softmax(-1)[token])
+            if token in (EOS, EOT):
+                break
+    assert Study(method).logged("opdlm/teacher_nats") == [
+        pytest.approx(float(sum(nats) / len(nats)), rel=1e-5)
+    ]
+
+
 def test_answers_are_dealt_to_the_updates_in_order():
     network = block_network(4)
     start = copy.deepcopy(network)

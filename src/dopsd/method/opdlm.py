@@ -19,6 +19,7 @@ from dopsd.distillation.curriculum import LengthLimit
 from dopsd.distillation.divergence import Objective, PositionLosses
 from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
+from dopsd.method.scoring import measure
 from dopsd.method.shares import share_of
 from dopsd.method.teacher_weights import TeacherWeights, autoregressive, check_constant, next_tokens
 from dopsd.method.two_stream import finished_stream, two_stream, two_stream_views
@@ -77,7 +78,21 @@ class OPDLM(OnPolicy):
         ]
         if learnt := [self._learn(views, taught[views.row]) for taught, views in parts if len(views)]:
             self.log_updates(learnt, examples=float(sum(len(views) for _, views in parts)))
-        self.log_step({"opdlm/gen_length": float(length)})
+        told = {} if is_taught.all() else {"opdlm/teacher_nats": self._teacher_nats(answers[~is_taught])}
+        self.log_step({"opdlm/gen_length": float(length), **told})
+
+    def _teacher_nats(self, answers: Responses) -> float:
+        """-log p of a token of these answers, the end token included: how likely the teacher finds them."""
+        views = Views.of(
+            row=torch.arange(len(answers), device=answers.tokens.device),
+            prompts=answers.prompts,
+            canvas=answers.tokens,
+            finished=answers.tokens,
+            read=answers.scored,
+            weight=1 / answers.scored.sum(1),
+        )
+        with self._teacher.network() as ar:
+            return -float(measure(self, views, next_tokens(ar)).sum() / views.is_real.sum())
 
     def _answers(
         self, batch: Sequence[Draw], prompts: Prompts, length: int

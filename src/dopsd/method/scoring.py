@@ -17,9 +17,15 @@ from dopsd.method.method import Method
 from dopsd.model import dropout_off
 
 
-@torch.no_grad()
 def evaluate(method: Method, views: Views, network: Denoiser) -> Float[Tensor, "N K"]:
-    """log p of all views under the weights of `network`, each rank computing its share of them."""
+    """log p of all views under the weights of `network`, whose forwards are part of the method's cost."""
+    method.budget.forward(Forwards.of_views(views))
+    return measure(method, views, network)
+
+
+@torch.no_grad()
+def measure(method: Method, views: Views, network: Denoiser) -> Float[Tensor, "N K"]:
+    """log p of all views under the weights of `network`, each rank computing its share of them; not in the budget."""
     whole = torch.zeros_like(views.weight)
     if not len(views):
         return whole
@@ -32,7 +38,6 @@ def evaluate(method: Method, views: Views, network: Denoiser) -> Float[Tensor, "
     ):
         slices = method.micro_batches.of(len(mine), views.width)
         found = torch.cat([views[mine[rows]].log_probability(network) for rows in slices])
-    method.budget.forward(Forwards.of_views(views))
     whole[mine[is_mine]] = found[is_mine]
     ranks.add_up(whole)
     return whole

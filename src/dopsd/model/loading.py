@@ -38,7 +38,7 @@ def load_model(
     block_length: int | None = None,
     reading: str | None = None,
 ) -> MaskedDiffusionLM:
-    """A model in eval mode from a directory, a hub id, `tiny` or `smollm2_135m`; raises ValueError in one line.
+    """A model in eval mode from a directory, a hub id or a name that needs none (tiny); raises ValueError in one line.
 
     `activation_checkpointing` keeps one hidden state a layer in training and computes the rest again in the backward
     pass; `compile` hands each layer to torch.compile. Neither changes a result beyond rounding, but for the numbers
