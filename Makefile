@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install demo test check format bench bench-gpu growth paper clean
+.PHONY: install demo test check format bench bench-gpu growth paper collapse clean
 
 install: $(STAMP)
 
@@ -51,6 +51,10 @@ table%: $(STAMP)
 
 figure%: $(STAMP)
 	$(BIN)/python experiments/paper.py $@
+
+# What collapses, and what warns of it.
+collapse: $(STAMP)
+	$(BIN)/python experiments/collapse.py
 
 clean:
 	rm -rf .venv runs multirun dist build

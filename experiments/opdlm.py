@@ -29,7 +29,7 @@ OPDLM = {
     "opdlm_next": ("reading=next",),
     "opdlm_end": ("end_token=included",),
 }
-MASKED_SFT, ON_TOP = "masked_sft", "dopsd"
+MASKED_SFT, ON_TOP, ON_TOP_STEPS = "masked_sft", "dopsd", 20
 AS_SFT = ("method=sft", "source=teacher", "visible=block_causal", "reading=own", "tail=ignored")
 ON_TOP_STEPS = 20  # the command's default
 SFT_STEPS, SFT_APART = 4, 2  # times those of OPDLM at most, and between evaluations: one spends fewer tokens
@@ -78,10 +78,12 @@ class Part:
         shared = (*self.task, f"lr={lr}", "block_length=4", "cache=exact", *self.typed)
         if arm == ON_TOP:
             steps = min(steps, ON_TOP_STEPS // part)
-            return (*shared, f"init={self.best}", "lora=default", f"max_steps={steps}", "eval_every=5")
+            on_top = f"max_steps={min(ON_TOP_STEPS, self.steps) // part}"
+            return (*shared, f"init={self.best}", "lora=default", on_top, "eval_every=5")
         shared += (*self.start, *self.conversion)
         if arm != MASKED_SFT:
-            return (*shared, "method=opdlm", *OPDLM[arm], f"max_steps={steps}", f"eval_every={every}")
+            limits = (f"max_steps={steps}", f"growing_steps={steps // 4}", f"eval_every={every}")
+            return (*shared, "method=opdlm", *OPDLM[arm], *limits)
         limits = (f"max_steps={SFT_STEPS * steps}", f"stop_at.tokens={self.tokens('opdlm') / part:.0f}")
         return (*shared, *AS_SFT, *limits, f"eval_every={SFT_APART * every}")
 
@@ -123,7 +125,7 @@ PARTS = {
         task=("task=countdown",),
         gen_length=40,
         conversion=("lora=none", "logger=tensorboard"),
-        arms=(*OPDLM, MASKED_SFT, ON_TOP),
+        arms=("opdlm", "opdlm_random", "opdlm_next", MASKED_SFT, ON_TOP),
         learning_rates=(3e-4, 1e-3, 3e-3),
         seeds=SEEDS,
         steps=200,
@@ -134,7 +136,7 @@ PARTS = {
         start=("model=smollm2_135m", "model.dtype=bfloat16"),
         task=("task=arithmetic", "task.train=2048", "gen_length=64", "denoising_steps=64"),
         gen_length=64,
-        conversion=("prompts_per_step=16", "growing_steps=25", "updates_per_rollout=4", "logger=tensorboard"),
+        conversion=("prompts_per_step=16", "updates_per_rollout=4", "logger=tensorboard"),
         arms=("opdlm", "opdlm_next"),
         learning_rates=(1e-4,),
         seeds="1",

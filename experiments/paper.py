@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
@@ -157,23 +158,37 @@ def draw_curves(figure: Figure, arms: Sequence[Arm]) -> None:
     """What was logged over training steps: a thin line a seed, their mean thick."""
     panels = figure.subplots(1, len(CURVES))
     for axes, (column, label) in zip(panels, CURVES.items(), strict=True):
-        for number, arm in enumerate(arms):
-            seeds = [{of[STEP]: of[column] for of in run.curve if column in of} for run in arm.ended]
-            for seed in seeds:
-                axes.plot(seed.keys(), seed.values(), color=COLORS[number], alpha=0.3, linewidth=0.8)
-            steps = [step for step in seeds[0] if all(step in seed for seed in seeds)]
-            means = [statistics.mean(seed[step] for seed in seeds) for step in steps]
-            axes.plot(steps, means, color=COLORS[number], linewidth=2, label=arm.label)
-        axes.set_xlabel("training step")
+        draw_curve(axes, arms, column)
         axes.set_ylabel(label)
     panels[0].legend(fontsize=8, frameon=False)
     plain(*panels)
+
+
+def draw_curve(axes: Axes, arms: Sequence[Arm], column: str) -> None:
+    """One thing that was logged, of arms of which runs have ended."""
+    for number, arm in enumerate(arms):
+        seeds = [{of[STEP]: of[column] for of in run.curve if column in of} for run in arm.ended]
+        for seed in seeds:
+            axes.plot(seed.keys(), seed.values(), color=COLORS[number], alpha=0.3, linewidth=0.8)
+        steps = [step for step in seeds[0] if all(step in seed for seed in seeds)]
+        means = [statistics.mean(seed[step] for seed in seeds) for step in steps]
+        axes.plot(steps, means, color=COLORS[number], linewidth=2, label=arm.label)
+    axes.set_xlabel("training step")
 
 
 def revision() -> str:
     """Of the code, as git names it."""
     asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
     return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def run_missing(studies: Sequence[Study], *, workers: int) -> list[str]:
+    """Each run of some studies once; says what failed."""
+    jobs = {
+        study.directory(job): (f"experiment={study.name}", *job) for study in studies for job in study.jobs
+    }
+    with ThreadPoolExecutor(workers) as pool:
+        return [said for said in pool.map(train, jobs, jobs.values()) if said]
 
 
 def train(directory: Path, overrides: Sequence[str]) -> str | None:
@@ -207,11 +222,7 @@ def main() -> None:
     for command in dict.fromkeys(ELSEWHERE[name] for name in asked if name in ELSEWHERE):
         subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=True)
     studies = [Study(name=sweeps()[name], runs=given.runs.absolute()) for name in asked if name in sweeps()]
-    jobs = {
-        study.directory(job): (f"experiment={study.name}", *job) for study in studies for job in study.jobs
-    }
-    with ThreadPoolExecutor(given.workers) as pool:
-        failures = [said for said in pool.map(train, jobs, jobs.values()) if said]
+    failures = run_missing(studies, workers=given.workers)
     for study in studies:
         study.leave()
     sys.exit("\n".join(failures) or None)

@@ -6,7 +6,7 @@ import pytest
 from command_line import QUICK, read_json, run, small_model
 
 from dopsd.model import load_model, save_weights
-from dopsd.model.checkpoint import EMBEDDED, WEIGHTS, read_config
+from dopsd.model.checkpoint import EMBEDDED, read_config
 
 
 def at(name: str) -> str:
@@ -129,9 +129,6 @@ def test_what_a_bidirectional_start_cannot_be(
     assert ran.err.count("\n") == 1
 
 
-@pytest.mark.skipif(
-    not (EMBEDDED["tiny_ar"] / WEIGHTS).is_file(), reason="the weights of model=tiny_ar are not there yet"
-)
 def test_the_embedded_one_answers_token_by_token_and_learns_to_write_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

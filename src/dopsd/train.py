@@ -29,6 +29,8 @@ def train(config: "DictConfig", directory: Path) -> None:
     ):
         for line in job.start_block(student, run, config):
             display.say(line)
+        for line in job.forecast(method, student, run):
+            display.say(line)
         if ways := plan.approximate_rollouts:
             display.say(
                 f"rollouts are approximate ({' '.join(ways)}); probe=drift of dopsd.probe measures how much"

@@ -7,6 +7,7 @@ import pytest
 from command_line import QUICK, Ran, run
 from safetensors.torch import load_file
 
+from dopsd.job.metrics_file import read_metrics
 from dopsd.task import Countdown, Verdict
 
 DEV, TEST = 12, 2
@@ -50,6 +51,9 @@ def test_it_warns_by_default(train, tmp_path: Path) -> None:
     ran = train("max_steps=2")
     assert ran.code == 0, ran.err
     assert [f"WARNING: {FELL.format(step)}" in ran.err for step in (1, 2)] == [True, True]
+    logged = read_metrics(tmp_path / "run" / "metrics.csv")
+    assert [row.get("guard/fell") for row in logged] == [None, 1, 1]
+    assert logged[1]["guard/p"] == pytest.approx(1 / 2**DEV, rel=0.01)
     assert moved(tmp_path / "run") > 0
 
 

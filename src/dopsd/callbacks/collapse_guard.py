@@ -15,7 +15,7 @@ class CollapseGuard(L.Callback):
 
     A fall has a p of at most `significance` in Wilcoxon's signed-rank test (1945) on the reported metric. The best of
     several is by itself too good, so that 0.05 would see a fall in every long run. `roll_back` puts the best weights
-    back, forgets the optimizer's moments and halves the learning rate, each time again.
+    back, forgets the optimizer's moments and halves the learning rate, each time again. Logs `guard/p`, `guard/fell`.
     """
 
     def __init__(
@@ -53,7 +53,10 @@ class CollapseGuard(L.Callback):
             return
         if best is latest:
             self._best = self._held_out.shares
-        elif (p := self._p()) <= self._significance:
+        p = self._p()
+        has_fallen = p <= self._significance
+        pl_module.log_dict({"guard/p": p, "guard/fell": float(has_fallen)}, batch_size=1)
+        if has_fallen:
             fell = (
                 f"dev accuracy fell from {100 * best.accuracy.accuracy:.1f} % (step {best.training_step}) to "
                 f"{100 * latest.accuracy.accuracy:.1f} % (step {latest.training_step}), p = {p:.1g}"

@@ -70,6 +70,16 @@ class BlockSampler:
         """Number of blocks in the canvas."""
         return self.gen_length // self.block_length
 
+    @property
+    def most_steps(self) -> int:
+        """Of a trajectory; with a threshold a step may unmask a single token."""
+        return self.denoising_steps if self.threshold is None else self.gen_length
+
+    @property
+    def most_forwards(self) -> int:
+        """Rows of forwards for a trajectory: guidance has two for one."""
+        return self.most_steps * (2 if self.cfg_scale else 1)
+
     def of_length(self, gen_length: int) -> "BlockSampler":
         """The same for so many tokens, whole blocks of as many steps each."""
         steps = self.denoising_steps // self.blocks * (gen_length // self.block_length)

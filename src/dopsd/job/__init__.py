@@ -8,6 +8,7 @@ from dopsd.job.display import Display, EarlyWarnings
 from dopsd.job.evaluating import EvaluationPlan, RowEvaluator
 from dopsd.job.examiner import Examiner
 from dopsd.job.fitting import TrainingResult, fit
+from dopsd.job.forecast import forecast
 from dopsd.job.hardware import Hardware
 from dopsd.job.loggers import log_evaluation, log_probe, log_results, opened_logger
 from dopsd.job.plan import Plan
@@ -42,6 +43,7 @@ __all__ = [
     "compare",
     "draw_curve",
     "fit",
+    "forecast",
     "leave_report",
     "log_evaluation",
     "log_probe",

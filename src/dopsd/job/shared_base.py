@@ -58,9 +58,8 @@ def _digest(config: DictConfig) -> str:
         (whole.get("lora") or {}).pop("seed", None)
         if whole["model"].get("init") != "random":
             whole["model"].pop("seed", None)
-    files = [
-        stamp for text in _texts(whole) if text for stamp in _stamps(Path(text))
-    ]  # Path("") is the directory here
+    named = filter(None, _texts(whole))  # Path("") would be the current directory
+    files = [stamp for text in named for stamp in _stamps(Path(text))]
     return sha256(json.dumps([whole, files], sort_keys=True).encode()).hexdigest()[:24]
 
 

@@ -99,7 +99,7 @@ class Budget:
 
     def __init__(self, flop: Flop):
         self.spent: dict[str, int | float] = dict.fromkeys(BUDGET, 0)
-        self._flop = flop
+        self.flop = flop
 
     def roll_out(self, cost: Cost) -> None:
         """Completions, sampled by denoising forwards."""
@@ -108,12 +108,12 @@ class Budget:
             denoising_forwards=cost.denoising_forwards,
             denoising_columns=cost.denoising_columns,
             tokens=cost.denoising_columns,
-            flop=cost.denoising_columns * self._flop.forward,
+            flop=cost.denoising_columns * self.flop.forward,
         )
 
     def forward(self, of: Forwards) -> None:
         """Forwards without gradients that train: those of a teacher, of old weights, of a reference."""
-        self._add(no_gradient_forwards=of.rows, tokens=of.tokens, flop=of.tokens * self._flop.forward)
+        self._add(no_gradient_forwards=of.rows, tokens=of.tokens, flop=of.tokens * self.flop.forward)
 
     def update(self, of: Forwards) -> None:
         """An optimizer step, and the forwards and backwards of its rows."""
@@ -121,7 +121,7 @@ class Budget:
             training_forwards=of.rows,
             training_backwards=of.rows,
             tokens=of.tokens,
-            flop=of.tokens * (self._flop.forward + self._flop.backward),
+            flop=of.tokens * (self.flop.forward + self.flop.backward),
             optimizer_steps=1,
         )
 

@@ -29,6 +29,7 @@ from dopsd.model import dropout_off
 from dopsd.model.visible import Visible
 from dopsd.rollout import RolloutBatch
 from dopsd.stream import Draw
+from dopsd.task import Example
 
 
 class DOPSD(OnPolicy):
@@ -70,9 +71,7 @@ class DOPSD(OnPolicy):
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """One rollout of the batch's prompts, then the optimizer steps on the states it visited."""
         examples = [draw.example for draw in batch]
-        prompts = self.chat.prompts(examples).to(self.device)
-        messages, last = map(self.teacher.message, examples), self.teacher.max_prompt_length
-        shown = self.chat.prompts_of(messages, last=last).to(self.device)
+        prompts, shown = self.chat.prompts(examples).to(self.device), self.shown(examples).to(self.device)
         rollout = self.roll_out(batch, prompts)
         prompts, shown = prompts[rollout.prompt], shown[rollout.prompt]
         learnt, trajectories = [], set()
@@ -87,6 +86,21 @@ class DOPSD(OnPolicy):
                     self._learn_nothing()
         if learnt:
             self.log_updates(learnt, examples=float(len(trajectories)))
+
+    def shown(self, examples: Sequence[Example]) -> Prompts:
+        """The teacher's prompts."""
+        messages, last = map(self.teacher.message, examples), self.teacher.max_prompt_length
+        return self.chat.prompts_of(messages, last=last)
+
+    @property
+    def most_states(self) -> int:
+        """How many states of a trajectory are learnt from at most."""
+        if self.learning.states is not None:
+            return 1
+        return min(
+            self.rollout.sampler.most_steps,
+            self.learning.states_per_trajectory or self.rollout.sampler.most_steps,
+        )
 
     def _parts(self, rollout: RolloutBatch, shown: Prompts) -> Iterator[tuple[States, TeacherView]]:
         """The supervised states and their teacher's input of each of the `updates_per_rollout` updates, in time."""
