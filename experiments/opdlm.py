@@ -29,9 +29,9 @@ OPDLM = {
     "opdlm_next": ("reading=next",),
     "opdlm_end": ("end_token=included",),
 }
-MASKED_SFT, ON_TOP, ON_TOP_STEPS = "masked_sft", "dopsd", 20
-AS_SFT = ("method=sft", "source=teacher", "visible=block_causal", "reading=own", "tail=ignored")
+MASKED_SFT, ON_TOP = "masked_sft", "dopsd"
 ON_TOP_STEPS = 20  # the command's default
+AS_SFT = ("method=sft", "source=teacher", "visible=block_causal", "reading=own", "tail=ignored")
 SFT_STEPS, SFT_APART = 4, 2  # times those of OPDLM at most, and between evaluations: one spends fewer tokens
 
 
@@ -77,7 +77,6 @@ class Part:
         steps, every = max(1, self.steps // part), max(1, self.steps // self.evaluations)
         shared = (*self.task, f"lr={lr}", "block_length=4", "cache=exact", *self.typed)
         if arm == ON_TOP:
-            steps = min(steps, ON_TOP_STEPS // part)
             on_top = f"max_steps={min(ON_TOP_STEPS, self.steps) // part}"
             return (*shared, f"init={self.best}", "lora=default", on_top, "eval_every=5")
         shared += (*self.start, *self.conversion)
