@@ -58,7 +58,7 @@ def results_of(part: "Part") -> dict[str, Any]:
         "arms": [
             {
                 "arm": arm.label,
-                "typed": arm.setting,
+                "typed": [typed.replace(f"{part.runs.parent}/", "runs/opdlm/") for typed in arm.setting],
                 **{of: pooled and asdict(pooled) for of, pooled in arm.pooled.items()},
                 **{name: told(arm, name) for name in LOGGED},
                 "tokens": part.tokens(arm.label),
