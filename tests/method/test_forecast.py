@@ -30,7 +30,8 @@ def spent_and_foretold(**options: Any) -> tuple[dict[str, float], dict[str, floa
     network.linear = nn.Linear(3, 5)  # for its FLOP
     method = dopsd(network=network, **options)
     tries = method.rollout.max_attempts
-    found = forecast.Forecast.of(method, [draw.example for draw in DRAWS], prompts=len(DRAWS), tries=tries)
+    lengths = forecast.mean_lengths(method, [draw.example for draw in DRAWS])
+    found = forecast.Forecast.of(method, lengths, prompts=len(DRAWS), tries=tries)
     Study(method)
     return {name: method.budget.spent[name] for name in vars(found)}, vars(found)
 

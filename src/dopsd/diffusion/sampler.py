@@ -77,8 +77,13 @@ class BlockSampler:
 
     @property
     def most_forwards(self) -> int:
-        """Rows of forwards for a trajectory: guidance has two for one."""
-        return self.most_steps * (2 if self.cfg_scale else 1)
+        """Rows of forwards for a trajectory."""
+        return self.most_steps * self._rows
+
+    @property
+    def _rows(self) -> int:
+        """Of one prompt in a forward: guidance has two."""
+        return 2 if self.cfg_scale else 1
 
     def of_length(self, gen_length: int) -> "BlockSampler":
         """The same for so many tokens, whole blocks of as many steps each."""
@@ -155,8 +160,8 @@ class BlockSampler:
         return self.trajectory(CanvasRows.joined(parts), special)[torch.tensor(order).argsort()]
 
     def _tokens_of_a_row(self, prompt: int) -> int:
-        """In one forward, behind a prompt of so many tokens: guidance has two rows for one."""
-        return (prompt + self.gen_length) * (2 if self.cfg_scale else 1)
+        """In one forward, behind a prompt of so many tokens."""
+        return (prompt + self.gen_length) * self._rows
 
     def decoding(self, denoiser: Denoiser, prompts: Prompts, special: SpecialTokens) -> Decoding:
         """A decoding of these prompts, with none of them in flight yet."""

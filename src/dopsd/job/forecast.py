@@ -30,10 +30,10 @@ class Forecast:
     flop: float
 
     @classmethod
-    def of(cls, method: DOPSD, sample: Sequence[Example], *, prompts: int, tries: int) -> "Forecast":
-        """Of so many prompts, as long as those of a sample are on average, each with so many tries."""
-        rollout, flop, length = method.rollout, method.budget.flop, method.rollout.sampler.gen_length
-        own, shown = (length + _tokens(it) for it in (method.chat.prompts(sample), method.shown(sample)))
+    def of(cls, method: DOPSD, lengths: tuple[float, float], *, prompts: int, tries: int) -> "Forecast":
+        """Of so many prompts, each with so many tries; `lengths` are those of a prompt and of the teacher's."""
+        rollout, flop = method.rollout, method.budget.flop
+        own, shown = (rollout.sampler.gen_length + tokens for tokens in lengths)
         completions = prompts * tries
         denoising = completions * rollout.sampler.most_forwards
         states = method.most_states * (completions if rollout.keep == "all" else prompts)
@@ -67,15 +67,21 @@ def forecast(method: Method, student: Student, run: RunDirectory) -> Sequence[st
     stream = TrainingStream(method.training_examples(), length=size, seed=settings.seed)
     sample = [stream[number].example for number in range(size)]
     limits = plan.stop_at.limits if plan.stop_at else {}
+    lengths = mean_lengths(method, sample)
     costs = {
-        tries: Forecast.of(method, sample, prompts=prompts, tries=tries).until(limits)
+        tries: Forecast.of(method, lengths, prompts=prompts, tries=tries).until(limits)
         for tries in ((1, rollout.max_attempts) if rollout.keep == "first" else (rollout.max_attempts,))
     }
     evaluated = _evaluated(student) * plan.evaluation_sampler.most_forwards
-    width = _tokens(method.chat.prompts(sample)) + plan.evaluation_sampler.gen_length
+    width = lengths[0] + plan.evaluation_sampler.gen_length
     flop = [cost.flop + evaluated * width * method.budget.flop.forward for cost in costs.values()]
     time = _time(flop, student, run)
     return time and (*_counted(costs, evaluated), *time, _memory(student))
+
+
+def mean_lengths(method: DOPSD, sample: Sequence[Example]) -> tuple[float, float]:
+    """Tokens of the student's prompts and of the teacher's, means over a sample."""
+    return _tokens(method.chat.prompts(sample)), _tokens(method.shown(sample))
 
 
 def _counted(costs: Mapping[int, Forecast], evaluated: float) -> tuple[str, str]:
