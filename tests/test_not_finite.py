@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from command_line import QUICK, SHORT, run
+from command_line import QUICK, SHORT, read_json, run
 from fakes import TinyNetwork, denoiser_of
 from safetensors.torch import load_file, save_file
 
@@ -80,6 +80,20 @@ def test_a_step_that_breaks_leaves_weights_and_resume_point(
     assert "training step 2" in line
     assert "gradient norm is nan" in line
     assert (tmp_path / "run" / "resume.ckpt").read_bytes() == calls[0]
+
+
+def test_weights_that_break_are_found_on_dev_and_the_sweep_goes_on(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A learning rate beyond all numbers: the step is finite, what it leaves is not."""
+    typed = (model, "model.init=random", *TASK, *QUICK, "lr=1e30,1e-3")
+    ran = run(capsys, "train", "--multirun", *typed, f"hydra.sweep.dir={tmp_path / 'sweep'}")
+    assert ran.code == 2
+    [line] = [line for line in ran.err.splitlines() if "the sweep goes on" in line]
+    assert "dev, step 1" in line
+    first, second = read_json(tmp_path / "sweep" / "sweep.json")["jobs"]
+    assert (first["state"], second["state"]) == ("failed", "done")
+    assert "dev, step 1" in first["note"]
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from dopsd.callbacks.learning_check import LearningCheck, LearningCounts
 from dopsd.callbacks.measures import Measures
 from dopsd.callbacks.resume_point import ResumePoint
 from dopsd.callbacks.training_bar import TrainingBar
+from dopsd.config.errors import UserError
 from dopsd.finite import NotFiniteError
 from dopsd.job.examiner import Examiner
 from dopsd.job.metrics_file import MetricsFile
@@ -86,8 +87,10 @@ def _run(
     ckpt_path = run.resume_point if run.resume_point.exists() else None
     try:
         trainer.fit(method, loader, ckpt_path=ckpt_path, weights_only=True)
+    except UserError:
+        raise
     except SystemExit:
-        if trainer.interrupted:  # Lightning's own way of leaving after Ctrl-C
+        if trainer.interrupted:  # Lightning's own way of leaving after Ctrl-C; it says so of any error
             raise KeyboardInterrupt from None
         raise
 
