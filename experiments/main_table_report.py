@@ -42,7 +42,9 @@ Arm = Mapping[str, Any]
 
 def main(runs: Path) -> None:
     """Read what there is, and say what is missing."""
-    results = {task: {name: read(runs / task / name) for name in ARMS} for task in TASKS}
+    results = {
+        task: {name: read(runs / task / name, beside=runs / task / OURS) for name in ARMS} for task in TASKS
+    }
     HERE.mkdir(exist_ok=True)
     (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     parts = []
@@ -58,8 +60,8 @@ def main(runs: Path) -> None:
     (HERE / "tables.md").write_text("\n".join(parts))
 
 
-def read(directory: Path) -> Arm:
-    """One method on one task: what its search tried, and its seeds (none where they have not ended)."""
+def read(directory: Path, *, beside: Path) -> Arm:
+    """One method on one task: what its search tried, and its seeds (none where they have not ended) beside d-OPSD's."""
     tried = [
         {"tried": run.name.removeprefix("search_"), "dev": [point["accuracy"] for point in curve(run)]}
         for run in sorted(directory.glob("search_*"))
@@ -70,11 +72,16 @@ def read(directory: Path) -> Arm:
     [pooled] = json.loads((directory / "seeds" / "sweep.json").read_text())["settings"]
     typed = dict(override.split("=", 1) for override in pooled["setting"].split())
     quiet = directory / "alone" / "summary.json"
+    compared = directory != beside and ended(beside / "seeds")
     return {
         "search": tried,
         "typed": pooled["setting"],
         "prompts_per_step": int(typed["prompts_per_step"]),
         **{which: pooled[which] for which in ("base", "best", "final")},
+        "beside": {
+            which: change(directory / "seeds", beside / "seeds", which) if compared else ""
+            for which in ("best", "final")
+        },
         "seeds": [seed(file) for file in sorted((directory / "seeds").rglob("summary.json"))],
         "seconds_a_flop": of_median_step(quiet.parent) if quiet.exists() else None,
     }
@@ -122,19 +129,15 @@ def accuracies(arms: Mapping[str, Arm]) -> str:
             ", ".join(f"{100 * run[which]['accuracy']:.1f}" for run in arm["seeds"])
             for which in ("best", "final")
         ]
-        beside = [
-            change(arm["seeds"], arms[OURS]["seeds"], which) if name != OURS and OURS in arms else ""
-            for which in ("best", "final")
-        ]
         rows.append(
             [
                 NAMES[name],
                 in_percent(arm["best"]),
                 seeds[0],
-                beside[0],
+                arm["beside"]["best"],
                 in_percent(arm["final"]),
                 seeds[1],
-                beside[1],
+                arm["beside"]["final"],
                 f"{mean(arm, lambda run: run['flop']) / 1e12:.1f}",
             ]
         )

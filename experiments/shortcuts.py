@@ -13,9 +13,10 @@ from pathlib import Path
 from collect import read
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from scipy.stats import t
 
+from dopsd.evaluation.paired_seeds import SeedsComparison, Shares
 from dopsd.figure import plain
+from dopsd.report.answers import OF_A_RUN, Answers
 
 EXACT = "exact"
 
@@ -25,7 +26,7 @@ def main(directories: dict[str, Path], experiment: Path) -> None:
     arms = {name: [read(file) for file in files_of(name, runs)] for name, runs in directories.items()}
     (experiment / "results.json").write_text(json.dumps(arms, indent=1) + "\n")
     draw(arms, experiment / "curves.png")
-    sys.stdout.write(table(arms))
+    sys.stdout.write(table(arms, directories))
 
 
 def files_of(name: str, runs: Path) -> list[Path]:
@@ -36,7 +37,7 @@ def files_of(name: str, runs: Path) -> list[Path]:
     return files
 
 
-def table(arms: dict[str, list[dict]]) -> str:
+def table(arms: dict[str, list[dict]], directories: dict[str, Path]) -> str:
     """One row an arm, in Markdown: speed as a ratio to exact training, test accuracy of every seed, mean changes."""
     lines = [
         "| way | trajectories/s | speed | best on dev, a seed each | change | after the last step | change |",
@@ -46,18 +47,26 @@ def table(arms: dict[str, list[dict]]) -> str:
         cells = [f"{rate(runs):.1f}", f"{rate(runs) / rate(arms[EXACT]):.2f} x"]
         for weights in ("best", "final"):
             seeds = ", ".join(f"{100 * run[weights]['accuracy']:.1f}" for run in runs)
-            cells += [f"{seeds} %", "" if name == EXACT else change(runs, arms[EXACT], weights)]
+            cells += [
+                f"{seeds} %",
+                "" if name == EXACT else change(directories[name], directories[EXACT], weights),
+            ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def change(runs: list[dict], exact: list[dict], weights: str) -> str:
-    """The mean difference of test accuracies, seed by seed, with Student's 95 % interval over seeds."""
-    accuracy = {run["seed"]: run[weights]["accuracy"] for run in exact}
-    differences = [100 * (run[weights]["accuracy"] - accuracy[run["seed"]]) for run in runs]
-    mean, spread = statistics.mean(differences), statistics.stdev(differences) / len(differences) ** 0.5
-    half = t.ppf(0.975, len(differences) - 1) * spread
-    return f"{mean:+.1f} points [{mean - half:+.1f}, {mean + half:+.1f}]"
+def change(runs: Path, exact: Path, weights: str) -> str:
+    """The mean difference on test, seed by seed on the same puzzles: both are drawn, and count in the interval."""
+    return SeedsComparison.of(answered(exact, weights), answered(runs, weights)).points
+
+
+def answered(runs: Path, weights: str) -> dict[str, Shares]:
+    """What each seed of the runs in a directory answered right on test."""
+    answers = {}
+    for summary in sorted(runs.rglob("summary.json")):
+        scores = Answers.read(summary.parent / OF_A_RUN / f"{weights}.jsonl", weights).scores
+        answers[str(json.loads(summary.read_text())["seed"])] = scores.shares[scores.metric]
+    return answers
 
 
 def rate(runs: list[dict]) -> float:
