@@ -76,6 +76,10 @@ def learns_again(capsys: pytest.CaptureFixture[str], student: Path) -> None:
         (["method=opdlm", "vocab_top_k=0"], "vocab_top_k=0: must be an integer of at least 1 or null"),
         (["method=opdlm", "block_length=3"], "gen_length=8: must be a multiple of block_length=3"),
         (
+            ["method=opdlm", "updates_per_rollout=3"],
+            "updates_per_rollout=3: must be at most prompts_per_step=2, one answer each",
+        ),
+        (
             ["method=opdlm", "sft_share=0.3"],
             "sft_share=0.3: must be a multiple of 1/2 (prompts_per_step=2)",
         ),

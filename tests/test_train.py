@@ -314,12 +314,14 @@ def test_training_ends_with_the_first_step_that_has_spent_enough(
     assert [float(row["budget/completions"]) for row in metrics(directory)] == [0, 2, 4, 6, 8]
 
 
-def test_what_a_method_never_spends_is_no_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ran = run(capsys, "train", "method=sft", "stop_at.completions=5", f"hydra.run.dir={tmp_path / 'run'}")
+@pytest.mark.parametrize("asked", ["stop_at.completions=5", "curve_over=denoising_forwards"])
+@pytest.mark.parametrize("method", [["method=sft"], ["method=d3llm", "answers=solutions", "order=random"]])
+def test_what_a_method_never_spends_is_no_limit(
+    method: list[str], asked: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = run(capsys, "train", *method, asked, f"hydra.run.dir={tmp_path / 'run'}")
     assert (ran.code, (tmp_path / "run").exists()) == (2, False)
-    assert ran.err.startswith(
-        "dopsd: stop_at.completions=5: this method samples nothing, it spends training_"
-    )
+    assert ran.err.startswith(f"dopsd: {asked}: this method samples nothing, it spends training_")
     assert len(ran.err.splitlines()) == 1
 
 

@@ -177,6 +177,11 @@ def _check_share(plan: Plan, config: DictConfig) -> None:
     if prompts % processes and plan.trained_by is not None:
         key = typed_key(config, "prompts_per_step")
         raise UserError(f"{key}={prompts}: must be a multiple of the {processes} processes (trainer.devices)")
+    updates = plan.method.arguments.get("updates_per_rollout", 1)
+    if updates > prompts and plan.trained_by is not None:
+        raise UserError(
+            f"updates_per_rollout={updates}: must be at most prompts_per_step={prompts}, one answer each"
+        )
     share = plan.method.arguments.get("sft_share", 0.0)
     if round(share * prompts, 6) % processes:
         each = f" on {processes} processes" if processes > 1 else ""
@@ -186,13 +191,17 @@ def _check_share(plan: Plan, config: DictConfig) -> None:
 
 
 def _check_budget(plan: Plan) -> None:
-    """What is never spent never ends a training."""
-    if plan.stop_at is None or "rollout" in plan.method.arguments:
+    """What is never spent never ends a training, and no curve can be drawn over it."""
+    arguments = plan.method.arguments
+    if arguments.get("rollout") is not None and arguments.get("answers") != "solutions":
         return
-    for name, limit in plan.stop_at.limits.items():
-        if name in OF_ROLLOUTS:
+    limits = plan.stop_at.limits if plan.stop_at else {}
+    asked = {name: f"stop_at.{name}={limit:g}" for name, limit in limits.items()}
+    asked |= {plan.settings.curve_over: f"curve_over={plan.settings.curve_over}"}
+    for name in OF_ROLLOUTS:
+        if name in asked:
             spent = ", ".join(it for it in BUDGET if it not in OF_ROLLOUTS)
-            raise UserError(f"stop_at.{name}={limit:g}: this method samples nothing, it spends {spent}")
+            raise UserError(f"{asked[name]}: this method samples nothing, it spends {spent}")
 
 
 def _check_sharding(plan: Plan) -> None:

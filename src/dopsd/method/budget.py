@@ -22,7 +22,7 @@ class StopAt:
     Forwards and backwards count rows, those of all ranks and none that is only there to keep step: of denoising, of
     training (with gradients), and without gradients (the teacher, old and reference weights). Tokens are the columns
     of all these forwards, prompts included, padding not. Device seconds are the first device's in training steps.
-    What is computed a second time to save memory, and evaluations, do not count.
+    What is computed a second time to save memory, evaluations, and what is only logged do not count.
     """
 
     completions: Limit

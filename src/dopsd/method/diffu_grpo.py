@@ -66,12 +66,14 @@ class DiffuGRPO(OnPolicy):
         mask_draws: int,
     ) -> None:
         """Raises ValueError where there is no group, or where the parts do not fit together or the task."""
-        if rollout.keep != "all" or rollout.max_attempts < 2:
-            raise ValueError(f"rollout.max_attempts={rollout.max_attempts}: a group must have at least 2")
+        if rollout.keep != "all":
+            raise ValueError(f"parity.keep={rollout.keep}: must be all, a prompt's completions are its group")
+        if rollout.max_attempts < 2:
+            raise ValueError(f"max_attempts={rollout.max_attempts}: a group must have at least 2")
         if surrogate.needs_tokens and not likelihood.per_token:
             arm = type(likelihood).__name__
             raise ValueError(
-                f"ratio=token: {arm} has one value for a whole answer, which needs ratio=sequence"
+                f"ratio=token: {arm} has one value for a whole answer, which needs ratio=sequence surrogate.divided_by=counted"
             )
         if mask_draws > inner_updates:
             raise ValueError(f"mask_draws={mask_draws}: must be at most inner_updates={inner_updates}")
