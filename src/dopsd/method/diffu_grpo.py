@@ -71,10 +71,8 @@ class DiffuGRPO(OnPolicy):
         if rollout.max_attempts < 2:
             raise ValueError(f"max_attempts={rollout.max_attempts}: a group must have at least 2")
         if surrogate.needs_tokens and not likelihood.per_token:
-            arm = type(likelihood).__name__
-            raise ValueError(
-                f"ratio=token: {arm} has one value for a whole answer, which needs ratio=sequence surrogate.divided_by=counted"
-            )
+            arm, needs = type(likelihood).__name__, "needs ratio=sequence surrogate.divided_by=counted"
+            raise ValueError(f"ratio=token: {arm} has one value for a whole answer, which {needs}")
         if mask_draws > inner_updates:
             raise ValueError(f"mask_draws={mask_draws}: must be at most inner_updates={inner_updates}")
         reward.check(task)
