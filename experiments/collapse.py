@@ -16,7 +16,7 @@ from pathlib import Path
 from collapse_signs import LANDMARKS, SIGNALS, Fate, signs_of
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from paper import HERE, Study, draw_curve, revision, run_missing
+from paper import HERE, Study, all_ended, draw_curve, revision, run_missing
 
 from dopsd.entry.composing import CONF
 from dopsd.figure import entitle, plain
@@ -93,7 +93,7 @@ def fates_of(studies: Mapping[str, Sequence[Arm]]) -> dict[Path, Fate]:
 
 def row(name: str, arm: Arm) -> list[str]:
     """Of the table: accuracy on test only where every seed has ended."""
-    tested = ["" if arm.not_done else str(of) for of in arm.pooled.values()]
+    tested = [str(of) if all_ended(arm) else "" for of in arm.pooled.values()]
     return [name, arm.label, ", ".join(map(story, arm.runs)), *tested]
 
 
@@ -103,7 +103,8 @@ def story(run: Run) -> str:
         return run.state
     fate = Fate(setting="", run=run)
     dev = [f"{100 * accuracy:.0f}" for accuracy in (max(fate.on_dev.values()), [*fate.on_dev.values()][-1])]
-    return " ".join([*dev, *(f"(step {step})" for step in fate.falls[:1])])
+    fell = [f"(step {step})" for step in fate.falls[:1]]
+    return " ".join([*dev, *fell, *filter(None, [run.state.removeprefix("done")])])
 
 
 def draw(studies: Mapping[str, Sequence[Arm]], file: Path) -> None:

@@ -35,6 +35,7 @@ from dopsd.job.metrics_file import STEP
 from dopsd.job.table import markdown, show_table
 from dopsd.report.runs.arms import Arm, arms_of
 from dopsd.report.runs.bars import bars_size, draw_bars
+from dopsd.report.runs.run import Run
 from dopsd.report.runs.svg import COLORS
 
 HERE = Path(__file__).parent
@@ -102,7 +103,7 @@ class Study:
         whole = {"command": self.command, "revision": revision(), "settings": numbers}
         (where / "results.json").write_text(json.dumps(whole, indent=1) + "\n")
         (where / "table.md").write_text(f"`{self.command}`\n\n{markdown(HEAD, table)}")
-        if done := [arm for arm in arms if not arm.not_done]:
+        if done := [arm for arm in arms if all_ended(arm)]:
             self._draw(done, where / "figure.png")
         show_table(self.title, HEAD, table, where=where)
 
@@ -129,19 +130,29 @@ def digest(overrides: tuple[str, ...]) -> str:
     return sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
 
 
-HEAD = ["setting", "paper, %", "before", "best on dev", "last", "seeds"]
+HEAD = ["setting", "paper, %", "before", "best on dev", "last", "seeds, best"]
+
+
+def all_ended(arm: Arm) -> bool:
+    """Whether its figures are those of every seed; one that learnt nothing has ended too."""
+    return all(run.has_ended for run in arm.runs)
 
 
 def row(arm: Arm, paper: float | None) -> list[str]:
     """Of the table; figures only where every seed has ended."""
-    figures = ["" if arm.not_done else str(of) for of in arm.pooled.values()]
-    seeds = [run.seed + (f" {run.state}" if run.seed in arm.not_done else "") for run in arm.runs]
-    return [arm.label, "" if paper is None else f"{paper:.1f}", *figures, ", ".join(seeds)]
+    figures = [str(of) if all_ended(arm) else "" for of in arm.pooled.values()]
+    return [arm.label, "" if paper is None else f"{paper:.1f}", *figures, ", ".join(map(of_seed, arm.runs))]
+
+
+def of_seed(run: Run) -> str:
+    """A seed's best accuracy in percent, and its state where it is not simply done."""
+    best = f"{100 * run.results['best'].accuracy:.1f}" if run.has_ended else ""
+    return " ".join([f"{run.seed}:", *filter(None, (best, run.state.removeprefix("done")))])
 
 
 def result(arm: Arm, paper: float | None) -> dict[str, Any]:
     """Of results.json; figures only where every seed has ended."""
-    figures = {} if arm.not_done else {of: asdict(pooled) for of, pooled in arm.pooled.items() if pooled}
+    figures = {of: asdict(pooled) for of, pooled in arm.pooled.items() if pooled} if all_ended(arm) else {}
     seeds = {"seeds": [run.seed for run in arm.ended], "not_done": arm.not_done}
     return {"setting": arm.label, **seeds, "paper": paper, **figures}
 

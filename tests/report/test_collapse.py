@@ -64,14 +64,18 @@ def test_no_sign_where_nothing_differs_or_nothing_falls() -> None:
 def test_runs_that_have_not_ended_are_named(tmp_path: Path) -> None:
     study = Study(name="collapse_sampler", runs=tmp_path / "runs")
     for job, fell in zip(study.jobs[:-1], (1, 0, 0, 0, 0), strict=True):
-        ended(study.directory(job), [True, False, False, False], *job)
+        learnt = {"nothing_learnt": "0 of 32" if job[-1] == "seed=2" else None}
+        ended(study.directory(job), [True, False, False, False], *job, summary=learnt)
         (study.directory(job) / "metrics.csv").write_text(
             f"step,eval/accuracy,guard/fell\n0,0.5,\n5,0.25,{fell}\n"
         )
     collapse.leave({"sampler": collapse.labelled(study.arms), "none": []}, tmp_path / "left")
     table = (tmp_path / "left" / "table.md").read_text()
-    assert "| sampler | parity.noise_dtype=float64 | 50 25 (step 5), 50 25, 50 25 | 25.0 %" in table
-    assert "| sampler | parity.noise_dtype=bfloat16 | 50 25, 50 25, not started |  |" in table
+    assert (
+        "| sampler | parity.noise_dtype=float64 | 50 25 (step 5), 50 25 nothing learnt, 50 25 | 25.0 %"
+        in table
+    )
+    assert "| sampler | parity.noise_dtype=bfloat16 | 50 25, 50 25 nothing learnt, not started |  |" in table
     runs = read_json(tmp_path / "left" / "results.json")["runs"]
     assert [run["falls"] for run in runs] == [[5], [], [], [], []]
     assert (tmp_path / "left" / "figure.png").stat().st_size > 5000

@@ -11,7 +11,10 @@ from made_runs import ended
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 
 import paper
-from paper import ELSEWHERE, HERE, PUBLISHED, Study, sweeps
+from paper import ELSEWHERE, HERE, PUBLISHED, Study, result, row, sweeps
+
+from dopsd.job.found_runs import read_run
+from dopsd.report.runs.arms import arms_of
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +61,23 @@ def test_a_setting_without_all_its_seeds_is_named_and_has_no_figures(
     assert not {"base", "best", "final"} & missing.keys()
     assert len(others) == len(study.jobs) // 3 - 2
     assert f"| {last[0]} | " in (where / "table.md").read_text()
-    assert "1, 2, 3 not started" in (where / "table.md").read_text()
+    assert "| 1: 50.0, 2: 25.0, 3: not started |" in (where / "table.md").read_text()
     assert (where / "figure.png").stat().st_size > 5000
+
+
+def test_a_seed_that_learnt_nothing_has_ended(tmp_path: Path) -> None:
+    runs = [
+        read_run(
+            ended(tmp_path / seed, [seed == "2", False], summary={"nothing_learnt": why}),
+            {},
+            (f"seed={seed}",),
+        )
+        for seed, why in (("1", "0 of 32"), ("2", None))
+    ]
+    [arm] = arms_of(runs)
+    assert row(arm, 81.0)[1:] == ["81.0", *[str(arm.pooled["best"])] * 3, "1: 0.0 nothing learnt, 2: 50.0"]
+    assert result(arm, None)["best"]["accuracy"] == pytest.approx(0.25)
+    assert result(arm, None)["not_done"] == {"1": "nothing learnt"}
 
 
 def tables(studies: list[Study]) -> list[Study]:
