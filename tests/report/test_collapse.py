@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 
 import collapse
 from collapse_signs import AHEAD, Fate, Sign
-from paper import CONF, Study
+from study import CONF, Study
 
 FALLS_AT = {"early": 5, "soon": 15 + AHEAD, "late": 15 + AHEAD + 5, "never": None}
 
