@@ -43,14 +43,16 @@ growth: $(STAMP)
 	$(BIN)/python benchmarks/growth.py
 
 # A table or figure of the paper on the embedded model (make table5, make figure3), or all of them: what is missing is run.
+# With overrides for every run: make table5 model=llada_8b task=gsm8k trainer=ddp
+OVERRIDES = $(sort $(filter-out PYTHON=% BIN=% STAMP=%,$(MAKEOVERRIDES)))
 paper: $(STAMP)
-	$(BIN)/python experiments/paper.py $@
+	$(BIN)/python experiments/paper.py $@ $(OVERRIDES)
 
 table%: $(STAMP)
-	$(BIN)/python experiments/paper.py $@
+	$(BIN)/python experiments/paper.py $@ $(OVERRIDES)
 
 figure%: $(STAMP)
-	$(BIN)/python experiments/paper.py $@
+	$(BIN)/python experiments/paper.py $@ $(OVERRIDES)
 
 # What collapses, and what warns of it.
 collapse: $(STAMP)

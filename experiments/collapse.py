@@ -6,7 +6,6 @@ results.json go to experiments/collapse.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -14,9 +13,11 @@ from itertools import chain
 from pathlib import Path
 
 from collapse_signs import LANDMARKS, SIGNALS, Fate, signs_of
+from curves import draw_curve
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from paper import HERE, Study, draw_curve, revision, run_missing
+from results import HERE, summaries, write_results
+from study import Study, all_ended, run_missing
 
 from dopsd.entry.composing import CONF
 from dopsd.figure import entitle, plain
@@ -68,16 +69,16 @@ def leave(studies: Mapping[str, Sequence[Arm]], where: Path) -> None:
     columns = ["signal: AUC of a fall to come", *(f"at step {step}" for step in LANDMARKS)]
     where.mkdir(parents=True, exist_ok=True)
     (where / "table.md").write_text(f"{markdown(HEAD, settings)}\n{markdown(columns, warnings)}")
-    whole = {
-        "command": "python experiments/collapse.py",
-        "revision": revision(),
-        "runs": [
+    write_results(
+        where,
+        "python experiments/collapse.py",
+        summaries(it.run.directory / "summary.json" for it in fates),
+        runs=[
             {"setting": it.setting, "seed": it.run.seed, "falls": it.falls, "dev": it.on_dev} for it in fates
         ],
-        "landmarks": LANDMARKS,
-        "signs": {signal: [it and asdict(it) for it in of] for signal, of in signs.items()},
-    }
-    (where / "results.json").write_text(json.dumps(whole, indent=1) + "\n")
+        landmarks=LANDMARKS,
+        signs={signal: [it and asdict(it) for it in of] for signal, of in signs.items()},
+    )
     draw(studies, where / "figure.png")
 
 
@@ -93,7 +94,7 @@ def fates_of(studies: Mapping[str, Sequence[Arm]]) -> dict[Path, Fate]:
 
 def row(name: str, arm: Arm) -> list[str]:
     """Of the table: accuracy on test only where every seed has ended."""
-    tested = ["" if arm.not_done else str(of) for of in arm.pooled.values()]
+    tested = [str(of) if all_ended(arm) else "" for of in arm.pooled.values()]
     return [name, arm.label, ", ".join(map(story, arm.runs)), *tested]
 
 
@@ -103,7 +104,8 @@ def story(run: Run) -> str:
         return run.state
     fate = Fate(setting="", run=run)
     dev = [f"{100 * accuracy:.0f}" for accuracy in (max(fate.on_dev.values()), [*fate.on_dev.values()][-1])]
-    return " ".join([*dev, *(f"(step {step})" for step in fate.falls[:1])])
+    fell = [f"(step {step})" for step in fate.falls[:1]]
+    return " ".join([*dev, *fell, *filter(None, [run.state.removeprefix("done")])])
 
 
 def draw(studies: Mapping[str, Sequence[Arm]], file: Path) -> None:

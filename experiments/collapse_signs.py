@@ -43,10 +43,10 @@ class Fate:
 
     def falls_after(self, step: int) -> bool | None:
         """Whether it falls within AHEAD steps; None where it has fallen before, or was not seen so long."""
-        if step not in self.on_dev or any(fall <= step for fall in self.falls):
+        until = step + AHEAD
+        if step not in self.on_dev or max(self.on_dev) < until or any(fall <= step for fall in self.falls):
             return None
-        soon = any(fall <= step + AHEAD for fall in self.falls)
-        return soon if soon or max(self.on_dev) >= step + AHEAD else None
+        return any(fall <= until for fall in self.falls)
 
     def signal(self, name: str, step: int) -> float | None:
         """Its mean over the last steps until this one; None where it is not logged."""
@@ -94,5 +94,6 @@ class Sign:
 
 
 def signs_of(fates: Sequence[Fate]) -> dict[str, list[Sign | None]]:
-    """Of every signal, at every landmark."""
-    return {name: [Sign.of(fates, name, step) for step in LANDMARKS] for name in SIGNALS}
+    """Of every signal, at every landmark; runs that are rolled back go like their twins until they fall."""
+    once = [fate for fate in fates if fate.run.typed.get("callbacks.action") != "roll_back"]
+    return {name: [Sign.of(once, name, step) for step in LANDMARKS] for name in SIGNALS}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from results import summaries, write_results
 
 from dopsd.figure import plain
 from dopsd.job.metrics_file import STEP, read_metrics
@@ -35,7 +36,8 @@ def main(runs: Path, experiment: Path) -> None:
     if not files:
         sys.exit(f"collect: {runs}: must hold at least one finished run (a summary.json)")
     results = [read(file) for file in files]
-    (experiment / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    command = f"python experiments/collect.py RUNS experiments/{experiment.name}"
+    write_results(experiment, command, summaries(files), runs=results)
     draw(results, experiment / "curves.png")
     sys.stdout.write(table(results))
 

@@ -14,6 +14,7 @@ from typing import Any
 from main_table import ARMS, TASKS, curve, ended
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+from results import published, summaries, write_results
 from shortcuts import change
 
 from dopsd.evaluation.interval import Interval
@@ -37,6 +38,7 @@ NAMES = {
     "espo": "ESPO",
 }
 AXES = {"optimizer_steps": "optimizer steps", "completions": "completions", "seconds": "seconds of training"}
+PAPER = "paper, %: LLaDA-8B, length 128 / 256 (its SFT: s1K)"
 Arm = Mapping[str, Any]
 
 
@@ -45,8 +47,10 @@ def main(runs: Path) -> None:
     results = {
         task: {name: read(runs / task / name, beside=runs / task / OURS) for name in ARMS} for task in TASKS
     }
-    HERE.mkdir(exist_ok=True)
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    there = [runs / task / name for task, arms in results.items() for name in arms if arms[name]["seeds"]]
+    seeds = summaries(file for arm in there for file in sorted(arm.glob("seeds/*/summary.json")))
+    beside = [file for what in ("search_*", "alone") for file in runs.glob(f"*/*/{what}/summary.json")]
+    write_results(HERE, "python experiments/main_table.py", seeds, beside=summaries(beside), **results)
     parts = []
     for task, arms in results.items():
         done = {name: arm for name, arm in arms.items() if arm["seeds"]}
@@ -55,7 +59,8 @@ def main(runs: Path) -> None:
         if missing:
             parts.append(f"Not run yet: {', '.join(missing)}.\n")
         if done:
-            parts += [accuracies(done), "Reached first:\n", efforts(done), "Searched:\n", searches(done)]
+            parts += [accuracies(task, done), "Reached first:\n", efforts(task, done)]
+            parts += ["Searched:\n", searches(done)]
             draw(done, HERE / f"{task}.png")
     (HERE / "tables.md").write_text("\n".join(parts))
 
@@ -120,10 +125,11 @@ def mean(arm: Arm, value: Callable[[Mapping], float]) -> float:
     return statistics.mean(value(run) for run in arm["seeds"])
 
 
-def accuracies(arms: Mapping[str, Arm]) -> str:
+def accuracies(task: str, arms: Mapping[str, Arm]) -> str:
     """The main table: test accuracy of the checkpoint that was best on dev, and of the last."""
     base = next(iter(arms.values()))["base"]
-    rows = [["base", in_percent(base), "", "", in_percent(base), "", "", ""]]
+    paper = {name: " / ".join(map(str, of)) for name, of in published("table1")[task].items()}
+    rows = [["base", paper["base"], in_percent(base), "", "", in_percent(base), "", "", ""]]
     for name, arm in arms.items():
         seeds = [
             ", ".join(f"{100 * run[which]['accuracy']:.1f}" for run in arm["seeds"])
@@ -132,6 +138,7 @@ def accuracies(arms: Mapping[str, Arm]) -> str:
         rows.append(
             [
                 NAMES[name],
+                paper.get(name, ""),
                 in_percent(arm["best"]),
                 seeds[0],
                 arm["beside"]["best"],
@@ -141,7 +148,7 @@ def accuracies(arms: Mapping[str, Arm]) -> str:
                 f"{mean(arm, lambda run: run['flop']) / 1e12:.1f}",
             ]
         )
-    columns = ["method", "best on dev", "seeds", "- d-OPSD", "last", "seeds", "- d-OPSD", "TFLOP"]
+    columns = ["method", PAPER, "best on dev", "seeds", "- d-OPSD", "last", "seeds", "- d-OPSD", "TFLOP"]
     return markdown(columns, rows)
 
 
@@ -167,11 +174,12 @@ def points(arm: Arm, axis: str) -> list[tuple[float, float]]:
     ]
 
 
-def efforts(arms: Mapping[str, Arm]) -> str:
+def efforts(task: str, arms: Mapping[str, Arm]) -> str:
     """What each method spends until its mean dev accuracy first is diffu-GRPO's best."""
     if REACHED not in arms:
         return ""
     wanted = max(accuracy for _, accuracy in points(arms[REACHED], "completions"))
+    paper = {name: str(steps) for name, steps in published("table2")[task].items()}
     rows = []
     for name, arm in arms.items():
         best = max(accuracy for _, accuracy in points(arm, "completions"))
@@ -181,8 +189,9 @@ def efforts(arms: Mapping[str, Arm]) -> str:
             )
             for axis in ("optimizer_steps", "completions")
         ]
-        rows.append([NAMES[name], f"{100 * best:.1f} %", *reached])
+        rows.append([NAMES[name], f"{100 * best:.1f} %", *reached, paper.get(name, "")])
     columns = ["method", "best mean on dev", f"optimizer steps to {100 * wanted:.1f} %", "completions to it"]
+    columns.append("the paper's optimizer steps")
     return markdown(columns, rows)
 
 

@@ -1,6 +1,5 @@
 """Tables, figure, numbers and samples of the runs of opdlm.py, in experiments/opdlm."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from main_table import curve
 from main_table_report import in_percent
 from matplotlib.figure import Figure
-from paper import revision
 from parallelism import THRESHOLDS, draw_panel, points
+from results import summaries, write_results
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from dopsd.callbacks.sample_tables import KEY
@@ -33,9 +32,9 @@ def leave(parts: Mapping[str, "Part"]) -> None:
     """Tables, figure, numbers and samples of all that has ended."""
     done = {name: part for name, part in parts.items() if part.done}
     results = {name: results_of(part) for name, part in done.items()}
-    HERE.mkdir(exist_ok=True)
-    whole = {"command": "python experiments/opdlm.py tiny smollm2", "revision": revision(), **results}
-    (HERE / "results.json").write_text(json.dumps(whole, indent=1) + "\n")
+    runs = [run.directory for part in done.values() for arm in part.done for run in arm.ended]
+    of_runs = summaries(run / "summary.json" for run in runs)
+    write_results(HERE, "python experiments/opdlm.py tiny smollm2", of_runs, **results)
     (HERE / "table.md").write_text(
         "\n".join(f"### {name}\n\n{table(found)}" for name, found in results.items())
     )

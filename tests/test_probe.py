@@ -6,6 +6,8 @@ import pytest
 from command_line import QUICK, SHORT, read_json, run
 from PIL import Image
 
+from dopsd.report.manifest import git_revision
+
 PUZZLES = ("task.max_number=4", "task.dev=4", "task.test=3")
 
 
@@ -20,7 +22,10 @@ def probed(capsys: pytest.CaptureFixture[str], directory: Path, *typed: str) -> 
         "probe.md",
         "probe.png",
     }
-    return read_json(directory / "probe.json"), ran.out
+    found = read_json(directory / "probe.json")
+    assert found["git"] == git_revision()
+    assert found["wall_s"] > 0
+    return found, ran.out
 
 
 def test_toy_verification(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from dopsd.callbacks.dev_evaluation import DevEvaluation
 from dopsd.chat import Chat
 from dopsd.job import Examiner
 from dopsd.method.budget import BUDGET
+from dopsd.report.manifest import git_revision
 from dopsd.task import Countdown, Verdict
 
 KEYS = {
@@ -79,6 +80,7 @@ def test_a_run_leaves_everything(finished: tuple[Ran, Path]) -> None:
     assert (summary["task"], summary["model"], summary["method"]) == ("countdown", "tiny", "dopsd")
     assert (summary["optimizer_steps"], summary["training_steps"], summary["stopped_early"]) == (4, 4, False)
     assert summary["completions"] >= 8
+    assert summary["git"] == git_revision()
     assert all(
         summary[which].keys() >= {"accuracy", "low", "high", "n"} for which in ("base", "best", "final")
     )

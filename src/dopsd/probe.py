@@ -1,5 +1,6 @@
 """The paper's probes of a run's weights, or of a plain model: `python -m dopsd.probe probe=toy_verification`."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ def probe(config: "DictConfig", directory: Path) -> None:
     from dopsd import job  # noqa: PLC0415
     from dopsd.files import written_whole  # noqa: PLC0415
 
+    started, git = time.perf_counter(), job.git_revision()
     plan = job.Plan.of(config)
     chosen = job.Selection.of(config)
     chosen_probe = job.prepare_probe(config, plan, chosen)
@@ -26,7 +28,12 @@ def probe(config: "DictConfig", directory: Path) -> None:
     run = job.RunDirectory.open(directory, config)
     arms, figures = config.command.arms, finding.figures()
     said = {"probe": arms.probe, **job.circumstances(config, chosen)}
-    run.write_json("probe.json", {**said, **figures, "versions": job.versions()})
+    made = {
+        "wall_s": round(time.perf_counter() - started, 3),
+        "versions": job.versions(),
+        "git": git,
+    }
+    run.write_json("probe.json", {**said, **figures, **made})
     n, weights = figures["asked"], f", {chosen.title} weights" if chosen.checkpoint else ""
     what = f"{chosen_probe.title}, model={arms.model}{weights}, task={arms.task} ({chosen.split}, n = {n})"
     figure = Figure(layout="constrained")

@@ -15,7 +15,7 @@ def train(config: "DictConfig", directory: Path) -> None:
     """Plan, load, measure, train, measure again, and leave everything in the directory."""
     from dopsd import job  # noqa: PLC0415  (slow to import: --help and a misspelt key answer without it)
 
-    started = time.perf_counter()
+    started, git = time.perf_counter(), job.git_revision()
     plan = job.Plan.of(config)
     plan.hardware.join()
     with job.EarlyWarnings() as early:
@@ -42,7 +42,7 @@ def train(config: "DictConfig", directory: Path) -> None:
             base = run.base_scores(lambda: examiner(student, "test", "base, test"))
         fitted = job.fit(method, student, run, examiner, loggers=loggers, started=started)
         tested = job.test_weights(student, run, examiner, base=base, fitted=fitted)
-        summary = job.summarise(config, tested=tested, fitted=fitted)
+        summary = job.summarise(config, tested=tested, fitted=fitted, git=git)
         run.write_json("summary.json", summary)
         job.log_results(loggers, summary)
         if complaint := fitted.learning.complaint:

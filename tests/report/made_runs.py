@@ -47,7 +47,9 @@ def ended(
         ]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (directory / "samples" / f"{weights}.jsonl").write_text(text)
+    seed = next((int(typed[5:]) for typed in overrides if typed.startswith("seed=")), 42)
     content = dict.fromkeys(("base", "best", "final"), figures) | {"metric": "correct"}
+    content |= {"seed": seed, "device_seconds": 2.0}
     command = {"arms": ARMS | arms, "overrides": list(overrides)}
     (directory / "summary.json").write_text(json.dumps(content | command | dict(summary)))
     return directory

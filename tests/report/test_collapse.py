@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from dopsd.report.runs.run import Run
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 
 import collapse
-from collapse_signs import AHEAD, Fate, Sign
-from paper import CONF, Study
+from collapse_signs import AHEAD, Fate, Sign, signs_of
+from study import CONF, Study
 
-FALLS_AT = {"early": 5, "soon": 15 + AHEAD, "late": 15 + AHEAD + 5, "never": None}
+FALLS_AT = {"early": 5, "within": 20, "soon": 15 + AHEAD, "late": 15 + AHEAD + 5, "never": None}
 
 
 def test_all_sweeps_but_two_start_from_one_setting(tmp_path: Path) -> None:
@@ -32,8 +33,9 @@ def test_all_sweeps_but_two_start_from_one_setting(tmp_path: Path) -> None:
 
 def test_a_run_counts_at_a_step_by_when_it_falls() -> None:
     seen = {when: fate(when, value=0).falls_after(15) for when in FALLS_AT}
-    assert seen == {"early": None, "soon": True, "late": False, "never": False}
-    assert fate("never", value=0, steps=15 + AHEAD - 5).falls_after(15) is None
+    assert seen == {"early": None, "within": True, "soon": True, "late": False, "never": False}
+    unseen = {when: fate(when, value=0, steps=15 + AHEAD - 5).falls_after(15) for when in FALLS_AT}
+    assert set(unseen.values()) == {None}
     assert fate("never", value=0).falls_after(16) is None
 
 
@@ -54,6 +56,14 @@ def test_a_sign_is_the_share_of_pairs_and_its_p_that_of_all_labels() -> None:
     assert sign.within == pytest.approx((1 + 1) / 5)  # 1 beats 0 alone, of 7 and 9 only 9 beats 8
 
 
+def test_runs_that_are_rolled_back_do_not_count() -> None:
+    fates = [fate("soon", value=3), fate("never", value=1)]
+    twin = replace(fates[0], run=replace(fates[0].run, typed={"callbacks.action": "roll_back"}))
+    warned = replace(fates[0], run=replace(fates[0].run, typed={"callbacks.action": "warn"}))
+    counted = [signs_of([*fates, more])["distill/entropy"][1] for more in (twin, warned)]
+    assert [sign and sign.falling for sign in counted] == [1, 2]
+
+
 def test_no_sign_where_nothing_differs_or_nothing_falls() -> None:
     same = [fate("soon", value=1), fate("never", value=1)]
     assert Sign.of(same, "distill/entropy", 15) is None
@@ -64,14 +74,18 @@ def test_no_sign_where_nothing_differs_or_nothing_falls() -> None:
 def test_runs_that_have_not_ended_are_named(tmp_path: Path) -> None:
     study = Study(name="collapse_sampler", runs=tmp_path / "runs")
     for job, fell in zip(study.jobs[:-1], (1, 0, 0, 0, 0), strict=True):
-        ended(study.directory(job), [True, False, False, False], *job)
+        learnt = {"nothing_learnt": "0 of 32" if job[-1] == "seed=2" else None}
+        ended(study.directory(job), [True, False, False, False], *job, summary=learnt)
         (study.directory(job) / "metrics.csv").write_text(
             f"step,eval/accuracy,guard/fell\n0,0.5,\n5,0.25,{fell}\n"
         )
     collapse.leave({"sampler": collapse.labelled(study.arms), "none": []}, tmp_path / "left")
     table = (tmp_path / "left" / "table.md").read_text()
-    assert "| sampler | parity.noise_dtype=float64 | 50 25 (step 5), 50 25, 50 25 | 25.0 %" in table
-    assert "| sampler | parity.noise_dtype=bfloat16 | 50 25, 50 25, not started |  |" in table
+    assert (
+        "| sampler | parity.noise_dtype=float64 | 50 25 (step 5), 50 25 nothing learnt, 50 25 | 25.0 %"
+        in table
+    )
+    assert "| sampler | parity.noise_dtype=bfloat16 | 50 25, 50 25 nothing learnt, not started |  |" in table
     runs = read_json(tmp_path / "left" / "results.json")["runs"]
     assert [run["falls"] for run in runs] == [[5], [], [], [], []]
     assert (tmp_path / "left" / "figure.png").stat().st_size > 5000

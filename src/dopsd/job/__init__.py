@@ -23,6 +23,7 @@ from dopsd.job.start_block import start_block
 from dopsd.job.student import Student
 from dopsd.job.summary import TestResult, summarise, test_weights, title_of, versions
 from dopsd.job.table import markdown, show_table
+from dopsd.report.manifest import git_revision
 
 __all__ = [
     "Display",
@@ -44,6 +45,7 @@ __all__ = [
     "draw_curve",
     "fit",
     "forecast",
+    "git_revision",
     "leave_report",
     "log_evaluation",
     "log_probe",

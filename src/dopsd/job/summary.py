@@ -112,8 +112,13 @@ def test_weights(
     return TestResult(base=before, best=best, final=final, chance=chance)
 
 
-def summarise(config: DictConfig, *, tested: TestResult, fitted: TrainingResult) -> dict[str, Any]:
-    """What summary.json holds; accuracies are on the test split, `best` was chosen on dev."""
+def summarise(
+    config: DictConfig, *, tested: TestResult, fitted: TrainingResult, git: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What summary.json holds; accuracies are on the test split, `best` was chosen on dev.
+
+    `git` is the checkout that the process began with, as git_revision names it.
+    """
     arms: Mapping[str, str | None] = config.command.arms
     return {
         **{group: arms[group] for group in ("task", "model", "method")},
@@ -130,6 +135,7 @@ def summarise(config: DictConfig, *, tested: TestResult, fitted: TrainingResult)
         "trajectories_per_s": round(fitted.measures.trajectories_per_s, 3),
         "peak_memory_gb": round(peak_memory_gb(), 3),
         "versions": versions(),
+        "git": git,
     }
 
 

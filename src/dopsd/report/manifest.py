@@ -27,7 +27,7 @@ def manifest(device: torch.device, *, dtype: str, attention: str) -> dict[str, A
         "device": device_name(device),
         "dtype": dtype,
         "attention": attention,
-        "git": git_revision(_PACKAGE),
+        "git": git_revision(),
     }
 
 
@@ -43,7 +43,7 @@ def device_name(device: torch.device) -> str:
     return f"{device} ({platform.machine()}, {torch.get_num_threads()} threads)"
 
 
-def git_revision(package: Path) -> dict[str, Any] | None:
+def git_revision(package: Path = _PACKAGE) -> dict[str, Any] | None:
     """The checkout that the package runs from, and whether tracked files were changed; None outside of one."""
     top = _git(package, "rev-parse", "--show-toplevel")
     if top is None or Path(top) / "src" / package.name != package:
