@@ -40,6 +40,7 @@ ARMS = {
     "without the tail": {"tail": "ignored"},
     "everything": {"learn_from": "all"},
     "long blocks": {"block_length": BlockLength(lengths=(5, 12)), "entropy_weight": 0.7},
+    "without entropy": {"entropy_weight": 0.0},
     "much masked": {"mask_ratio": MaskRatio(minimum=0.9, maximum=1.0), "entropy_temperature": 1.5},
 }
 
@@ -221,6 +222,15 @@ def test_without_entropy_and_in_random_order_it_is_sft_on_blocks():
     expected.backward()
     assert study.logged("train/loss") == [pytest.approx(float(expected.detach()), rel=1e-4)]
     assert_close(study.gradients[0], gradients_of(method.network), rtol=1e-3)
+
+
+def test_right_tokens_are_counted_beforehand_only_where_their_entropy_is_learnt():
+    for weight in (0.0, 2.0):
+        method = d3llm(entropy_weight=weight)
+        AtStep(method)
+        spent = method.budget.spent
+        assert (spent["no_gradient_forwards"] > 0) == (weight > 0)
+        assert spent["training_forwards"] > 0
 
 
 def test_a_step_late_in_the_training_has_other_blocks_and_masks():

@@ -127,35 +127,41 @@ class D3LLM(OnPolicy):
 
     def _learn(self, views: Views, is_first: Bool[Tensor, "N"]) -> None:
         """One optimizer step on all views, of which each rank takes its share."""
-        right = self._right(views[is_first])
-        share = right / views.is_real[is_first].sum()
+        of_m, weight = views.is_real[is_first].sum(), self._weight(views[is_first])
         of, width = Forwards.of_views(views), views.width
         views, mine = share_of(views)
         is_first = is_first[mine]
         update = self.update(rows=len(views), width=width, of=of)
         for rows in update:
             with update:
-                update.backward(*self._losses(views[rows], is_first[rows], right))
-        norm, figures = update.step()
-        names = ("train/loss", "d3llm/ce1", "d3llm/ce2", "d3llm/entropy")
-        totals = dict(zip(names, figures, strict=True))
-        self.log_step({**totals, "train/gradient_norm": norm, "d3llm/right": share})
+                update.backward(*self._losses(views[rows], is_first[rows], weight))
+        norm, (loss, ce1, ce2, entropy, right) = update.step()
+        figures = {"train/loss": loss, "d3llm/ce1": ce1, "d3llm/ce2": ce2, "train/gradient_norm": norm}
+        self.log_step({**figures, "d3llm/entropy": entropy / right.clamp(min=1), "d3llm/right": right / of_m})
+
+    def _weight(self, views: Views) -> Float[Tensor, ""]:
+        """What the entropy of each right token of m weighs in 4 L: w / (all that are right)."""
+        if not self.entropy_weight:
+            return torch.zeros((), device=self.device)
+        return self.entropy_weight / self._right(views).clamp(min=1)
 
     def _losses(
-        self, views: Views, is_first: Bool[Tensor, "N"], right: Float[Tensor, ""]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "4"]]:
-        """What these views add to L, and to what is logged: L, CE1, CE2, H."""
+        self, views: Views, is_first: Bool[Tensor, "N"], weight: Float[Tensor, ""]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
+        """What these views add to L, and to what is logged: L, CE1, CE2, sum of entropies, right tokens."""
         with self.clock("student"):
             hidden, tokens = views.read(self.network), views.tokens[views.is_real]
             cross_entropy = -views.weight[views.is_real] * hidden.log_probability(tokens)
             in_m = (is_first[:, None] & (views.weight > 0))[views.is_real]
-            entropy = hidden[in_m].map(self._right_entropy, tokens[in_m])[0].sum() / right.clamp(min=1)
-        ce1, ce2 = cross_entropy[in_m].sum(), cross_entropy[~in_m].sum()
-        loss = (ce1 + ce2 + self.entropy_weight * entropy) / 4
-        return loss, torch.stack([loss, ce1, ce2, entropy]).detach()
+            with torch.set_grad_enabled(self.entropy_weight > 0):
+                entropy, right = hidden[in_m].map(self._right_entropy, tokens[in_m])
+        ce1, ce2, entropy = cross_entropy[in_m].sum(), cross_entropy[~in_m].sum(), entropy.sum()
+        loss = (ce1 + ce2 + weight * entropy) / 4
+        return loss, torch.stack([loss, ce1, ce2, entropy, right.sum()]).detach()
 
     def _right_entropy(self, logits: Float[Tensor, "N V"], tokens: Int[Tensor, "N"]) -> list[Tensor]:
-        return [regions.right_entropy(logits, tokens, temperature=self.entropy_temperature)[0]]
+        entropy, right = regions.right_entropy(logits, tokens, temperature=self.entropy_temperature)
+        return [entropy, right.float()]
 
     @torch.no_grad()
     def _right(self, views: Views) -> Float[Tensor, ""]:
