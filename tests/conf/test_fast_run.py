@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 from command_line import QUICK, read_json, run
-from hydra import compose, initialize_config_dir
-from naming import groups_of, methods_with
+from naming import choices_of, methods_with
 from omegaconf import OmegaConf
 
 from dopsd.entry.composing import CONF, arms
@@ -38,9 +37,8 @@ NOT_HERE = {
 
 def found() -> list[str]:
     """`group=arm` for every arm of every group of training that a plain run has not."""
-    with initialize_config_dir(CONF, version_base="1.3"):
-        usual = compose("train", return_hydra_config=True).hydra.runtime.choices
-    groups = [group for group in groups_of("dopsd") if "/" not in group]
+    usual = choices_of("dopsd")
+    groups = [group for group in usual if "/" not in group]
     return [
         f"{group}={arm}"
         for group in sorted(groups)
@@ -55,13 +53,11 @@ def of_some_methods() -> list[list[str]]:
     By the first method that brings the group. Those that it has by itself are in the method's own run.
     """
     left: dict[str, dict[str, list[str]]] = {}
-    with initialize_config_dir(CONF, version_base="1.3"):
-        for method in arms("method"):
-            usual = compose("train", [f"method={method}"], return_hydra_config=True).hydra.runtime.choices
-            for group in sorted(groups_of(method)):
-                if "/" not in group and methods_with(group)[0] == method != "dopsd":
-                    known = {usual[group], *NOT_HERE.get(group, ())}
-                    left.setdefault(method, {})[group] = [arm for arm in arms(group) if arm not in known]
+    for method in arms("method"):
+        for group, usual in sorted(choices_of(method).items()):
+            if "/" not in group and methods_with(group)[0] == method != "dopsd":
+                known = {usual, *NOT_HERE.get(group, ())}
+                left.setdefault(method, {})[group] = [arm for arm in arms(group) if arm not in known]
     return [
         [f"method={method}", *(f"{group}={of[run % len(of)]}" for group, of in groups.items() if of)]
         for method, groups in left.items()
@@ -75,7 +71,7 @@ def test_no_group_is_forgotten() -> None:
     of_one_arm = {group for group in groups if len(arms(group)) == 1}
     of_methods = {choice for run in of_some_methods() for choice in run}
     with_choices |= {choice.partition("=")[0] for choice in of_methods}
-    assert groups - with_choices - of_one_arm == {"probe"}
+    assert groups - with_choices - of_one_arm == {"probe", "hydra"}
     assert {"likelihood=trajectory", "advantage=standardised", "answers=solutions"} < of_methods
     assert all(known in found() for known in ("teacher=ar_prefix", "experiment=embedded_base"))
 
@@ -99,15 +95,22 @@ def test_fast_run(
     elif first.startswith(("method=sft", "method=vrpo", "experiment=")) or "answers=solutions" in typed:
         more += SFT
     where = f"hydra.run.dir={tmp_path / 'run'}"
-    small = GROUPS if first in POLICY else (*QUICK, model, "model.init=random", *more)
+    needs_right_ones = first in POLICY or "source=accepted_rollouts" in typed
+    small = GROUPS if needs_right_ones else (*QUICK, model, "model.init=random", *more)
+    updates = 2 if first in POLICY else 1
+    if first in POLICY and len(choices) > 1:
+        small, updates = (
+            (*GROUPS, "prompts_per_step=4", "inner_updates=1"),
+            1,
+        )  # some likelihoods take many forwards
     if "reward=d1_sudoku" in typed:
-        small += ("task=sudoku",)
+        small += ("task=sudoku",)  # whose cells it counts
     ran = run(capsys, "train", *small, *choices, where)
     assert ran.code == 0, ran.err
     overrides = OmegaConf.load(tmp_path / "run" / "config.yaml").command.overrides
     assert all(overrides.count(choice) == 1 for choice in choices)
     summary = read_json(tmp_path / "run" / "summary.json")
-    assert summary["optimizer_steps"] == (2 if first in POLICY else 1)
+    assert summary["optimizer_steps"] == updates
     assert summary["final"]["n"] == 2
 
 
