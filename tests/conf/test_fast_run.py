@@ -98,11 +98,8 @@ def test_fast_run(
     needs_right_ones = first in POLICY or "source=accepted_rollouts" in typed
     small = GROUPS if needs_right_ones else (*QUICK, model, "model.init=random", *more)
     updates = 2 if first in POLICY else 1
-    if first in POLICY and len(choices) > 1:
-        small, updates = (
-            (*GROUPS, "prompts_per_step=4", "inner_updates=1"),
-            1,
-        )  # some likelihoods take many forwards
+    if first in POLICY and len(choices) > 1:  # some likelihoods take many forwards
+        small, updates = (*small, "prompts_per_step=4", "inner_updates=1"), 1
     if "reward=d1_sudoku" in typed:
         small += ("task=sudoku",)  # whose cells it counts
     ran = run(capsys, "train", *small, *choices, where)
