@@ -9,12 +9,17 @@ from dopsd.entry.composing import CONF, arms
 
 
 @cache
-def groups_of(method: str, entry: str = "train") -> frozenset[str]:
-    """The groups of a training by one method, those of its overlays too."""
+def choices_of(method: str, entry: str = "train") -> dict[str, str]:
+    """The arm of each group of a training by one method, of those of its overlays too."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(CONF, version_base="1.3"):
         choices = compose(entry, [f"method={method}"], return_hydra_config=True).hydra.runtime.choices
-    return frozenset(group for group in choices if not group.startswith("hydra"))
+    return {group: arm for group, arm in choices.items() if not group.startswith("hydra")}
+
+
+def groups_of(method: str, entry: str = "train") -> frozenset[str]:
+    """The groups alone."""
+    return frozenset(choices_of(method, entry))
 
 
 @cache

@@ -16,6 +16,7 @@ from dopsd.entry.composing import CONF
 PRESETS = ("paper", "code", "ours")
 FILE = Path(__file__).parents[2] / "docs" / "parity.md"
 CASES: tuple[tuple[str, ...], ...] = ((), ("task=sudoku",), ("teacher=ar_prefix",))
+USUAL = (("tail", "trained"), ("schedule.warmup_steps", 0), ("schedule.final", 0.0))  # set, and no difference
 OF_GROUPS = {"clip"}  # arms, whose name stands in the table
 
 
@@ -69,3 +70,29 @@ def test_the_table_has_every_switch_and_every_difference() -> None:
         assert {
             key for key in different if key not in known and key.partition(".")[0] not in OF_GROUPS
         } == set()
+
+
+def of_other_methods() -> dict[str, dict[str, Any]]:
+    """What the second table says of `parity=code`, by method and key."""
+    found: dict[str, dict[str, Any]] = {}
+    for line in FILE.read_text().splitlines():
+        cells = [cell.strip() for cell in line[1:-1].split("|")]
+        if len(cells) == 4 and cells[0].startswith("`"):
+            keys, values = (re.findall(r"`([^`]+)`", it) for it in (cells[1].partition(":")[0], cells[2]))
+            found.setdefault(cells[0].strip("`"), {}).update(
+                zip(keys, map(yaml.safe_load, values), strict=True)
+            )
+    return found
+
+
+@pytest.mark.parametrize("method", of_other_methods())
+def test_the_table_of_another_method_has_all_that_its_preset_sets(method: str) -> None:
+    told, file = of_other_methods()[method], Path(CONF) / "parity" / "method" / f"code_{method}.yaml"
+    preset = dict(leaves(OmegaConf.to_container(OmegaConf.load(file))))
+    differing = {key: value for key, value in preset.items() if (key, value) not in USUAL}
+    assert differing == told
+
+
+def test_every_preset_of_a_method_is_in_a_table() -> None:
+    presets = {file.stem.partition("_")[2] for file in (Path(CONF) / "parity" / "method").glob("code_*.yaml")}
+    assert presets == {"dopsd", *of_other_methods()}

@@ -97,6 +97,10 @@ def test_a_run_reads_its_settings() -> None:
         ("topk=student parity.measure=max_logit", "parity.measure=max_logit: topk=student does not read it"),
         ("lora=none lora_r=4", "lora_r=4: lora=none does not read it"),
         ("experiment=embedded_base lora_alpha=4", "lora_alpha=4: lora=none does not read it"),
+        (
+            "method=d3llm answers=solutions temperature=0.5",
+            "temperature=0.5: nothing in this run reads it (method=d3llm answers=solutions lora=default)",
+        ),
         ("method=sft clip=token", "clip=token: method=sft does not read it"),
         ("method=sft model=llada_8b clip.maximum=1", "clip.maximum=1: method=sft does not read it"),
         ("method=sft parity=paper", "parity=paper: method=sft has only code, ours"),
@@ -145,6 +149,14 @@ def test_what_is_read_is_not(typed: str) -> None:
         (
             "experiment=embedded_base learning.learn_from=all",
             "learning.learn_from=all: method=sft has no learning; method=dopsd has",
+        ),
+        (
+            "method=d3llm answers=solutions learn_from=all",
+            "learn_from=all: answers=solutions has no learn_from",
+        ),
+        (
+            "method=d3llm answers=student teacher_weights=ema",
+            "teacher_weights=ema: answers=student has no teacher_weights",
         ),
         ("method=sft foo=1", "foo=1: no such key; --help lists what there is"),
         ("--multirun method=dopsd,sft rho=0.1", "rho=0.1: method=sft has no rho; method=dopsd has"),

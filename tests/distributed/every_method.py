@@ -36,6 +36,7 @@ SMALL += (
     "prompts_per_step=6",
 )
 GROUPS = ("max_attempts=3", "inner_updates=2")
+SOLVED = ("gen_length=48", "block_length=48", "denoising_steps=1")  # a canvas that holds a solution
 METHODS = {
     "diffu_grpo": ("method=diffu_grpo", *GROUPS),
     "wd1": ("method=wd1", *GROUPS),
@@ -44,6 +45,8 @@ METHODS = {
     "vrpo": ("method=vrpo", "group_size=3", "likelihood.samples=3"),
     "vrpo_online": ("method=vrpo", "pairs.writer=student", "group_size=3", "log_score_variance=true"),
     "sft": ("method=sft", "source=accepted_rollouts", "rollout.keep=all", "max_attempts=2"),
+    "sft_solutions": ("method=sft", *SOLVED),
+    "d3llm_solutions": ("method=d3llm", "answers=solutions", "block_lengths=[4,8]", *SOLVED),
     "d3llm": ("method=d3llm", "block_lengths=[4,8]", "max_attempts=2"),
     "later_state": ("teacher=later_state", "max_attempts=2"),
     "opdlm": ("method=opdlm", "updates_per_rollout=2", "growing_steps=0"),

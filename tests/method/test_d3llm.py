@@ -6,7 +6,7 @@ from functools import cache, partial
 
 import pytest
 import torch
-from fakes import CHAT, EOS, EOT, MASK, TinyNetwork, example
+from fakes import CHAT, EOS, EOT, MASK, JudgeTask, TinyNetwork, example
 from small_run import (
     DRAWS,
     EVERY_SECOND,
@@ -24,7 +24,7 @@ from dopsd.diffusion.sampler import BlockSampler
 from dopsd.diffusion.views import Views
 from dopsd.distillation.curriculum import BlockLength, MaskRatio
 from dopsd.distillation.regions import random_order
-from dopsd.method.d3llm import D3LLM
+from dopsd.method.d3llm import D3LLM, RolloutD3LLM, SolutionD3LLM
 from dopsd.method.teacher_weights import EMAWeights, FixedWeights
 from dopsd.rollout import Rollout, RolloutBatch
 from dopsd.stream import Draw
@@ -40,19 +40,22 @@ ARMS = {
     "without the tail": {"tail": "ignored"},
     "everything": {"learn_from": "all"},
     "long blocks": {"block_length": BlockLength(lengths=(5, 12)), "entropy_weight": 0.7},
+    "without entropy": {"entropy_weight": 0.0},
     "much masked": {"mask_ratio": MaskRatio(minimum=0.9, maximum=1.0), "entropy_temperature": 1.5},
 }
 
 
-def d3llm(**options) -> D3LLM:
+def d3llm(answers: str = "teacher", **options) -> D3LLM:
     """A method whose student is no longer the network that it started from."""
     network = TinyNetwork(NETWORK_SEED)
-    defaults = {
-        "max_steps": STEPS,
+    written = {
         "rollout": Rollout(sampler=SAMPLER, max_attempts=2),
-        "answers": "teacher",
-        "teacher_weights": FixedWeights(),
         "learn_from": "accepted",
+        "teacher_weights": FixedWeights() if answers == "teacher" else None,
+    }
+    defaults = {
+        **({"gen_length": LENGTH} if answers == "solutions" else written),
+        "max_steps": STEPS,
         "order": "own",
         "tail": "trained",
         "mask_ratio": MaskRatio(minimum=0.0, maximum=0.8),
@@ -60,7 +63,8 @@ def d3llm(**options) -> D3LLM:
         "entropy_weight": 2.0,
         "entropy_temperature": 0.5,
     }
-    method = D3LLM(**shared(network=network, **(defaults | options)))
+    arm = SolutionD3LLM if answers == "solutions" else RolloutD3LLM
+    method = arm(**shared(network=network, **(defaults | options)))
     random = torch.Generator().manual_seed(9)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -94,12 +98,12 @@ def answers(method: D3LLM, draws: list[Draw]):
     for draw in draws:
         prompts = CHAT.prompts([draw.example])
         prompt = prompts.tokens[0].tolist()
-        if method.answers == "solutions":
+        if not isinstance(method, RolloutD3LLM):
             tokens = CHAT.encode_response(draw.example.solution or "")
             key = example_keys(0, [draw.number])
             yield prompt, tokens + [EOS] * (LENGTH - len(tokens)), None, key
             continue
-        found = written(method.network, draw) if method.answers == "student" else written_at_the_start(draw)
+        found = written(method.network, draw) if method._writer is None else written_at_the_start(draw)
         if found.verdicts[0].accepted or method.learn_from == "all":
             yield (
                 prompt,
@@ -223,6 +227,15 @@ def test_without_entropy_and_in_random_order_it_is_sft_on_blocks():
     assert_close(study.gradients[0], gradients_of(method.network), rtol=1e-3)
 
 
+def test_right_tokens_are_counted_beforehand_only_where_their_entropy_is_learnt():
+    for weight in (0.0, 2.0):
+        method = d3llm(entropy_weight=weight)
+        AtStep(method)
+        spent = method.budget.spent
+        assert (spent["no_gradient_forwards"] > 0) == (weight > 0)
+        assert spent["training_forwards"] > 0
+
+
 def test_a_step_late_in_the_training_has_other_blocks_and_masks():
     early, late = (AtStep(d3llm(), step=step) for step in (0, STEPS - 1))
     assert early.logged("rollout/accepted") == late.logged("rollout/accepted")
@@ -256,23 +269,38 @@ def test_training_lowers_the_loss_and_answers_of_the_start_stay_the_same():
     assert after.logged("rollout/length") == before.logged("rollout/length")
 
 
+class Solved(JudgeTask):
+    """A task with solutions."""
+
+    def examples(self, split):
+        return [example(0, solution="ab")]
+
+
 def check(**options) -> None:
     given = {
         "task": EVERY_SECOND,
         "rollout": Rollout(sampler=SAMPLER, max_attempts=2),
-        "answers": "teacher",
         "teacher_weights": FixedWeights(),
         "order": "own",
         "tail": "trained",
         "block_length": BlockLength(lengths=(4,)),
     }
-    D3LLM.check(**(given | options))
+    RolloutD3LLM.check(**(given | options))
+
+
+def check_solutions(**options) -> None:
+    given = {
+        "task": Solved(lambda response, gold: 0.0),
+        "gen_length": LENGTH,
+        "order": "random",
+        "block_length": BlockLength(lengths=(4,)),
+    }
+    SolutionD3LLM.check(**(given | options))
 
 
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"answers": "solutions", "order": "random"}, "answers=solutions: needs reference solutions"),
         ({"teacher_weights": EMAWeights()}, "teacher_weights=ema: must be fixed or checkpoint"),
         ({"block_length": BlockLength(lengths=(4, 16))}, "block_lengths=16: must be at most gen_length=12"),
         (
@@ -285,3 +313,17 @@ def test_what_could_not_train_is_refused(options, line):
     check()
     with pytest.raises(ValueError, match=line):
         check(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"task": EVERY_SECOND}, "answers=solutions: needs reference solutions"),
+        ({"order": "own"}, "order=own: must be random with answers=solutions"),
+        ({"block_length": BlockLength(lengths=(16,))}, "block_lengths=16: must be at most gen_length=12"),
+    ],
+)
+def test_solutions_that_could_not_train_are_refused(options, line):
+    check_solutions()
+    with pytest.raises(ValueError, match=line):
+        check_solutions(**options)

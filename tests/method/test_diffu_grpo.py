@@ -9,11 +9,13 @@ from small_run import DRAWS, NETWORK_SEED, NONE, SAMPLER, Study, assert_close, g
 from torch import Tensor
 
 from dopsd.diffusion.views import Views
+from dopsd.likelihood.coupled import Coupled
 from dopsd.likelihood.elbo import Elbo
 from dopsd.likelihood.elbo_coupled import CoupledElbo
 from dopsd.likelihood.exact_order import ExactOrder
 from dopsd.likelihood.mean_field import MeanField
 from dopsd.likelihood.spg import SandwichedBounds
+from dopsd.likelihood.trajectory import TrajectoryLikelihood
 from dopsd.method import diffu_grpo as module
 from dopsd.method.diffu_grpo import DiffuGRPO
 from dopsd.method.teacher_weights import FixedWeights
@@ -43,6 +45,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "mean over tokens": {"surrogate": ClippedRatio(**RATIO | {"normalisation": "tokens"})},
     "mean over groups": {"surrogate": ClippedRatio(**RATIO | {"normalisation": "groups"}), "mask_draws": 1},
     "exact order": {"likelihood": ExactOrder()},
+    "trajectory": {"likelihood": TrajectoryLikelihood()},
+    "coupled": {"likelihood": Coupled(lowest_ratio=0.2, highest_ratio=0.8)},
     "espo": {
         "likelihood": CoupledElbo(samples=2, per_length=False),
         "surrogate": ClippedRatio(**BY_SEQUENCE),
@@ -99,6 +103,7 @@ def completions(method: DiffuGRPO, draws=DRAWS) -> list[dict[str, Any]]:
                 {
                     "prompt": prompts.tokens[0].tolist(),
                     "tokens": tokens,
+                    "times": times,
                     "length": end,
                     "reward": reward,
                     "advantage": reward - sum(rewards) / len(rewards),
@@ -114,20 +119,40 @@ def mean_field(network: torch.nn.Module, one: dict[str, Any]) -> Tensor:
     return torch.stack([logits[i, one["tokens"][i]] for i in range(one["length"])])
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.3])
-def test_loss_and_gradient_of_the_first_update_are_those_of_a_loop_over_completions(beta):
+def along_states(network: torch.nn.Module, one: dict[str, Any]) -> Tensor:
+    """log p of each counted token from the canvas that the sampler saw when it wrote it."""
+    values = []
+    for i in range(one["length"]):
+        written = [time < one["times"][i] for time in one["times"]]
+        canvas = [token if is_there else MASK for token, is_there in zip(one["tokens"], written, strict=True)]
+        logits = network(torch.tensor([one["prompt"] + canvas])).logits()[0, len(one["prompt"]) + i]
+        values.append(logits.log_softmax(-1)[one["tokens"][i]])
+    return torch.stack(values)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "value_of", "beta"),
+    [
+        (MeanField(prompt_mask=0.0), mean_field, 0.0),
+        (MeanField(prompt_mask=0.0), mean_field, 0.3),
+        (TrajectoryLikelihood(), along_states, 0.3),
+    ],
+)
+def test_loss_and_gradient_of_the_first_update_are_those_of_a_loop_over_completions(
+    likelihood, value_of, beta
+):
     """At equal weights the ratio is 1: (1/N) sum over completions of the mean over tokens of -A + beta k3."""
     surrogate = ClippedRatio(**RATIO | {"beta": beta})
     method, reference = (
-        grpo(likelihood=MeanField(prompt_mask=0.0), surrogate=surrogate),
+        grpo(likelihood=likelihood, surrogate=surrogate),
         TinyNetwork(NETWORK_SEED),
     )
     study = Study(method)
     groups, losses = completions(method), []
     method.network.zero_grad()
     for one in groups:
-        value = mean_field(method.network, one)
-        d = mean_field(reference, one).detach() - value
+        value = value_of(method.network, one)
+        d = value_of(reference, one).detach() - value
         terms = -(value - value.detach()).exp() * one["advantage"] + beta * (d.exp() - d - 1)
         learnt = beta > 0 or one["advantage"] != 0
         losses.append(terms.mean() if learnt else 0 * terms.mean())
@@ -200,6 +225,12 @@ def test_updates_take_turns_through_fewer_draws(evaluated):
     assert all(torch.equal(a, b) for a, b in zip(later, [second, first, second], strict=True))
 
 
+@pytest.mark.parametrize("updates", [1, 2, 3, 8, 12])
+def test_every_other_draw_is_what_a_batch_meets_whose_micro_steps_are_counted_by_twos(updates):
+    met = {2 * update % updates for update in range(updates)}
+    assert grpo(inner_updates=updates, mask_draws="every_other").mask_draws == len(met)
+
+
 def test_groups_without_signal_take_no_forward_without_a_reference_and_stay_in_the_denominator(evaluated):
     without = ClippedRatio(**RATIO | {"beta": 0.0})
     study = Study(grpo(surrogate=without))
@@ -244,6 +275,7 @@ def test_what_does_not_fit_together_is_refused_by_name(options, line):
         "mask_draws": 2,
     }
     DiffuGRPO.check(**given)
+    DiffuGRPO.check(**given | {"mask_draws": "every_other"})
     with pytest.raises(ValueError, match=line):
         DiffuGRPO.check(**given | options)
 

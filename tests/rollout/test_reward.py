@@ -15,6 +15,9 @@ from dopsd.rollout import RolloutBatch
 from dopsd.rollout.cost import Cost
 from dopsd.rollout.reward import Reward, reward_parts
 from dopsd.task import Countdown, Sudoku, Task, Verdict
+from dopsd.task.math500.grading import GRADERS as MATH_GRADERS
+from dopsd.task.math500.task import Math500
+from dopsd.task.question import QuestionTask
 from dopsd.task.row_task import RowTask
 from dopsd.task.source.row import Record
 from dopsd.task.source.source import Source
@@ -36,7 +39,20 @@ class GSM8KTask(WordProblems):
     name = "gsm8k"
 
 
+class OneEquation(Math500):
+    """A mathematics problem whose answer is a half."""
+
+    def __init__(self) -> None:
+        grade = MATH_GRADERS.named("task.grader", "strict")
+        QuestionTask.__init__(self, OneProblem(), limit=None, grade=grade, prompt_template=None)
+
+    def gold(self, row: Record) -> str:
+        return "\\frac12"
+
+
 def task_of(name: str) -> RowTask:
+    if name == "math":
+        return OneEquation()
     if name == "gsm8k":
         grade = GRADERS.named("task.grader", "strict")
         return GSM8KTask(OneProblem(), limit=None, grade=grade, prompt_template=None)
@@ -71,10 +87,10 @@ def rewards(reward: Reward, task: Task, *responses: str) -> list[float]:
 
 
 def test_there_is_an_arm_for_every_task_of_d1_that_gives_one_number() -> None:
-    assert ARMS == ["d1_countdown", "d1_gsm8k", "d1_sudoku", "default"]
+    assert ARMS == ["d1_countdown", "d1_gsm8k", "d1_math", "d1_sudoku", "default"]
 
 
-@pytest.mark.parametrize("name", ["countdown", "sudoku", "gsm8k"])
+@pytest.mark.parametrize("name", ["countdown", "sudoku", "gsm8k", "math"])
 def test_the_arms_fit_their_tasks(name: str) -> None:
     for fitting in (arm("default"), arm(f"d1_{name}")):
         fitting.check(task_of(name))
@@ -116,6 +132,22 @@ def test_sudoku_is_the_share_of_blanks() -> None:
 )
 def test_gsm8k_is_right_an_integer_and_in_its_format(response: str, reward: float) -> None:
     assert rewards(arm("d1_gsm8k"), task_of("gsm8k"), response) == [pytest.approx(reward)]
+
+
+@pytest.mark.parametrize(
+    ("response", "reward"),
+    [
+        ("<answer>\\boxed{\\frac12}</answer>", 2.75),
+        ("<answer>0.5</answer>", 2.5),
+        ("It is \\boxed{0.5}", 2.25),
+        ("<answer>\\boxed{2}</answer>", 0.75),
+        ("<answer>", 0.5),
+        ("no idea", 0.0),
+    ],
+)
+def test_math_is_right_tagged_and_boxed(response: str, reward: float) -> None:
+    """d1's 2 and its half of (1 for the tag, 1 for a box or half of it for none), less the quarter that all have."""
+    assert rewards(arm("d1_math"), task_of("math"), response) == [pytest.approx(reward)]
 
 
 def test_a_reward_is_the_weighted_sum_of_all_parts() -> None:

@@ -1,7 +1,7 @@
 """Whether anything is learnt: a run of which nothing is must not look like one that works."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -15,7 +15,10 @@ _ROUNDING = 1e-5  # a gradient norm below it
 
 @dataclass
 class LearningCounts:
-    """What training steps have learnt from: `examples` are those that the weights have moved for."""
+    """What training steps have learnt from: `examples` are those that the weights have moved for.
+
+    `takes_refused` is what is typed to learn from refused answers, too, where the method can.
+    """
 
     steps: int = 0
     examples: int = 0
@@ -24,8 +27,10 @@ class LearningCounts:
     too_short: int = 0
     without_pair: int = 0
     without_signal: int = 0
+    without_scored: int = 0
     losses: int = 0
     finite_gradients: int = 0
+    takes_refused: str | None = None
 
     @property
     def complaint(self) -> str | None:
@@ -36,6 +41,7 @@ class LearningCounts:
 
     @property
     def _cause(self) -> str:
+        refused = f"; {self.takes_refused} learns from refused answers, too" if self.takes_refused else ""
         causes = (
             (
                 self.finite_gradients,
@@ -54,6 +60,11 @@ class LearningCounts:
                 "another reward, or method=sft first)",
             ),
             (
+                self.without_scored,
+                "no answer had a masked token but its end (try end_token=included, another temperature, or a "
+                "sft_share above 0)",
+            ),
+            (
                 self.accepted and self.too_short,
                 "accepted answers were too short to be cut into equal chunks (try a lower updates_per_rollout)",
             ),
@@ -64,7 +75,7 @@ class LearningCounts:
             (
                 True,
                 "no answer was accepted (try more max_attempts, another temperature or gen_length, an easier task, "
-                "or method=sft first; learning.learn_from=all learns from refused answers, too)",
+                f"or method=sft first{refused})",
             ),
         )
         return next(cause for holds, cause in causes if holds)
@@ -73,8 +84,8 @@ class LearningCounts:
 class LearningCheck(L.Callback):
     """Counts what is learnt from, and says after the first steps where that is nothing."""
 
-    def __init__(self, say: Callable[[str], None]):
-        self._say, self.counts = say, LearningCounts()
+    def __init__(self, say: Callable[[str], None], *, takes_refused: str | None = None):
+        self._say, self.counts = say, LearningCounts(takes_refused=takes_refused)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -84,10 +95,11 @@ class LearningCheck(L.Callback):
         gradient = values.get("train/gradient_norm", float("nan"))
         counts.steps += 1
         counts.accepted += round(values.get("rollout/accepted", 0.0) * len(batch))
-        counts.too_long += round(values.get("sft/too_long", 0.0) + values.get("pairs/too_long", 0.0))
+        counts.too_long += round(sum(values.get(f"{of}/too_long", 0.0) for of in ("sft", "d3llm", "pairs")))
         counts.too_short += round(values.get("train/too_short", 0.0))
         counts.without_pair += round(values.get("pairs/without", 0.0))
         counts.without_signal += values.get("reward/groups_with_signal") == 0
+        counts.without_scored += "opdlm/gen_length" in values and "train/loss" not in values
         counts.losses += "train/loss" in values
         counts.finite_gradients += isfinite(gradient)
         if isfinite(gradient) and gradient > _ROUNDING:
@@ -101,4 +113,4 @@ class LearningCheck(L.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Counts on."""
-        self.counts = LearningCounts(**state_dict)
+        self.counts = replace(self.counts, **state_dict)

@@ -67,6 +67,11 @@ def key_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
+def typed_keys(config: DictConfig) -> set[str]:
+    """The keys that were typed for a planned config; none where nobody typed a command."""
+    return set(map(key_of, OmegaConf.select(config, "command.overrides", default=())))
+
+
 def written_out(config: DictConfig) -> DictConfig:
     """A copy with every number in its place; only whole nodes that are passed on (`${teacher}`) stay references."""
     whole = OmegaConf.create(OmegaConf.to_container(config, resolve=False))

@@ -26,6 +26,8 @@ _IN_AN_EXTRA = {
     "hydra/sweeper": {"optuna": "optuna"},
 }
 """Arms that come with other packages, and what to install for them."""
+_BRINGING = ("source", "answers", "pairs")
+"""Groups of a method whose arms bring different keys."""
 
 
 def explain(error: BaseException, arguments: Sequence[str], entry: str) -> str:
@@ -162,13 +164,17 @@ def _composed(entry: str, choices: Sequence[str]) -> DictConfig:
 
 
 def _of_another_method(key: str, arguments: Sequence[str], entry: str) -> str | None:
-    """Which methods have the key, where the chosen one, or one of the swept, has not."""
+    """Which methods have the key, where the chosen one, or one of the swept, has not; else whose arm has not."""
     if entry != "train":
         return None
     name = key.partition(".")[0]
     having = [method for method in arms("method") if name in _composed(entry, [f"method={method}"])]
     without = [method for method in _methods(arguments) if method not in having]
-    if not having or not without:
+    if having and not without:
+        chosen = [choice for choice in _choices(name, arguments) if key_of(choice) in _BRINGING]
+        lacks = chosen and name not in _composed(entry, _choices(name, arguments))
+        return f"{' '.join(chosen)} has no {name}" if lacks else None
+    if not having:
         return None
     others = ", ".join(f"method={method}" for method in having)
     return f"method={without[0]} has no {name}; {others} {'has' if len(having) == 1 else 'have'}"

@@ -49,7 +49,7 @@ def fit(
     settings = plan.settings
     display = examiner.display
     measures = Measures(method.budget, plan.stop_at, started=started, say=display.say)
-    learning = LearningCheck(display.say)
+    learning = LearningCheck(display.say, takes_refused=method.takes_refused)
     metrics_file = MetricsFile(run.metrics, seconds=lambda: measures.wall_s)
     resume_point = ResumePoint(run.resume_point, every=settings.eval_every, last=settings.max_steps)
     with display.bar("training", settings.max_steps) as advance:

@@ -17,10 +17,11 @@ from dopsd.diffusion.block_cache import check_blocks
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.evaluation.decode import EvaluationPrompts
 from dopsd.job.checkpoints import check_checkpoint
+from dopsd.job.dropout import check_dropout
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
 from dopsd.job.learnable import check_learnable, check_revealing
-from dopsd.job.structure import check_own_blocks, check_trainable
+from dopsd.job.structure import check_form, check_own_blocks, check_trainable
 from dopsd.method.budget import BUDGET, OF_ROLLOUTS, StopAt
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.configuration import LLaDAConfig
@@ -102,6 +103,7 @@ class Plan:
         if plan.trained_by is not None:
             _check_budget(plan)
             check_learnable(plan.method.arguments, config)
+            check_dropout(plan.method, plan.lora, config, arm=plan.trained_by)
             plan.method.check(plan.method.target.check, task=plan.task)
         check_checkpoint(plan)
         return plan
@@ -121,6 +123,7 @@ class Plan:
         """Raises UserError for a method or a sampler that does not fit who sees whom in the network."""
         if self.trained_by is not None:
             check_trainable(network, self.method, arm=self.trained_by, path=self.model.arguments["path"])
+            check_form(network, self.method)
             if network.visible == "block_causal":
                 check_revealing(self.method.arguments, self.method.config)
         for sampler in filter(None, (_rollout_sampler(self.method), self.evaluation_sampler)):
@@ -192,8 +195,7 @@ def _check_share(plan: Plan, config: DictConfig) -> None:
 
 def _check_budget(plan: Plan) -> None:
     """What is never spent never ends a training, and no curve can be drawn over it."""
-    arguments = plan.method.arguments
-    if arguments.get("rollout") is not None and arguments.get("answers") != "solutions":
+    if plan.method.arguments.get("rollout") is not None:
         return
     limits = plan.stop_at.limits if plan.stop_at else {}
     asked = {name: f"stop_at.{name}={limit:g}" for name, limit in limits.items()}

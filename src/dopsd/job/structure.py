@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 
 from dopsd.config.build import Recipe, typed_key
 from dopsd.config.errors import UserError
+from dopsd.config.saved import typed_keys
 from dopsd.diffusion.sampler import BlockSampler
 from dopsd.model.configuration import LLaDAConfig
 
@@ -15,6 +16,14 @@ def check_trainable(network: LLaDAConfig, method: Recipe, *, arm: str, path: str
         raise UserError(
             f"visible={network.visible}: method={arm} trains visible={' or '.join(allowed)} (model.path={path})"
         )
+
+
+def check_form(network: LLaDAConfig, method: Recipe) -> None:
+    """Raises UserError where a form of masks was typed for a network that learns without any."""
+    if network.visible == "causal" and {"form", "method.form"} & typed_keys(method.config):
+        typed = typed_key(method.config, "method.form")
+        form = method.arguments["form"]
+        raise UserError(f"{typed}={form}: visible=causal does not read it, nothing is masked there")
 
 
 def check_own_blocks(

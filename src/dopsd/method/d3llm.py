@@ -1,5 +1,6 @@
 """d3LLM: cross-entropy on blocks of answers, masked in the order in which they were written (arXiv 2601.07568)."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -17,6 +18,7 @@ from dopsd.distillation import regions
 from dopsd.distillation.curriculum import BlockLength, MaskRatio
 from dopsd.memory import needing
 from dopsd.method.budget import Forwards
+from dopsd.method.method import Method
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.shares import share_of
 from dopsd.method.solutions import solutions
@@ -27,7 +29,7 @@ from dopsd.stream import Draw
 from dopsd.task import Task
 
 
-class D3LLM(OnPolicy):
+class D3LLM(Method):
     """Both complementary views of one block of each answer, whose left is clean and whose right is masked.
 
     R = a block of b_s positions of y, b_s growing with training step s;
@@ -40,9 +42,6 @@ class D3LLM(OnPolicy):
     def __init__(
         self,
         *,
-        answers: Literal["teacher", "student", "solutions"],
-        teacher_weights: TeacherWeights,
-        learn_from: Literal["accepted", "all"],
         order: Literal["own", "random"],
         tail: Literal["trained", "ignored"],
         mask_ratio: MaskRatio,
@@ -52,41 +51,18 @@ class D3LLM(OnPolicy):
         **shared: Any,
     ):
         super().__init__(**shared)
-        self.answers, self.learn_from, self.order, self.tail = answers, learn_from, order, tail
+        self.order, self.tail = order, tail
         self.mask_ratio, self.block_length = mask_ratio, block_length
         self.entropy_weight, self.entropy_temperature = entropy_weight, entropy_temperature
-        self._writer = teacher_weights.attach(self.network) if answers == "teacher" else None
 
-    @staticmethod
-    def check(
-        *,
-        task: Task,
-        rollout: Rollout,
-        answers: str,
-        teacher_weights: TeacherWeights,
-        order: str,
-        tail: str,
-        block_length: BlockLength,
-    ) -> None:
-        """Solutions must be there, what is masked in its order must have one, and every block must fit."""
-        if answers == "solutions" and task.examples("train")[0].solution is None:
-            raise ValueError(f"answers=solutions: needs reference solutions, which task={task.name} has not")
-        if answers == "teacher":
-            check_constant(teacher_weights, " (answers=student: current ones)")
-        if answers == "solutions" and order == "own":
-            raise ValueError("order=own: must be random with answers=solutions, which were written in none")
-        if order == "own" and tail == "trained" and rollout.sampler.early_exit:
-            needs = "needs tail=ignored or order=random, as what is behind an answer then has no order"
-            raise ValueError(f"parity.early_exit=true: {needs}")
-        longest, canvas = max(block_length.lengths), rollout.sampler.gen_length
-        if longest > canvas:
-            raise ValueError(f"block_lengths={longest}: must be at most gen_length={canvas}")
+    @abstractmethod
+    def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
+        """The answers that are learnt in a training step; logs what is left out."""
 
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """One optimizer step on a block of each answer; none where there is no answer."""
         prompts = self.chat.prompts(draw.example for draw in batch).to(self.device)
-        from_solutions = self.answers == "solutions"
-        written = self._solutions(batch, prompts) if from_solutions else self._rollouts(batch, prompts)
+        written = self.responses(batch, prompts)
         if not len(written):
             return
         region, masked = self._region(written, batch_idx)
@@ -97,19 +73,6 @@ class D3LLM(OnPolicy):
         is_read = views.is_real.any(1)  # nothing is left of R where m is all of it
         self._learn(views[is_read], is_first[is_read])
         self.log_step({"train/examples": float(len(written))})
-
-    def _rollouts(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
-        """The answers that are learnt from."""
-        rollout = self.roll_out(batch, prompts, writer=self._writer)
-        is_learnt = rollout.accepted | (self.learn_from == "all")
-        return rollout.answering(prompts, self.chat.special.end_ids)[is_learnt]
-
-    def _solutions(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
-        """The same of reference solutions; those that do not fit are counted and left out."""
-        length = self.rollout.sampler.gen_length
-        fitting = solutions(batch, prompts, chat=self.chat, seed=self.seed, length=length)
-        self.log_step({"d3llm/too_long": float(len(batch) - len(fitting))})
-        return fitting
 
     def _region(self, written: Responses, step: int) -> tuple[Bool[Tensor, "B L"], Bool[Tensor, "B L"]]:
         """R and m of each answer."""
@@ -127,35 +90,41 @@ class D3LLM(OnPolicy):
 
     def _learn(self, views: Views, is_first: Bool[Tensor, "N"]) -> None:
         """One optimizer step on all views, of which each rank takes its share."""
-        right = self._right(views[is_first])
-        share = right / views.is_real[is_first].sum()
+        of_m, weight = views.is_real[is_first].sum(), self._weight(views[is_first])
         of, width = Forwards.of_views(views), views.width
         views, mine = share_of(views)
         is_first = is_first[mine]
         update = self.update(rows=len(views), width=width, of=of)
         for rows in update:
             with update:
-                update.backward(*self._losses(views[rows], is_first[rows], right))
-        norm, figures = update.step()
-        names = ("train/loss", "d3llm/ce1", "d3llm/ce2", "d3llm/entropy")
-        totals = dict(zip(names, figures, strict=True))
-        self.log_step({**totals, "train/gradient_norm": norm, "d3llm/right": share})
+                update.backward(*self._losses(views[rows], is_first[rows], weight))
+        norm, (loss, ce1, ce2, entropy, right) = update.step()
+        figures = {"train/loss": loss, "d3llm/ce1": ce1, "d3llm/ce2": ce2, "train/gradient_norm": norm}
+        self.log_step({**figures, "d3llm/entropy": entropy / right.clamp(min=1), "d3llm/right": right / of_m})
+
+    def _weight(self, views: Views) -> Float[Tensor, ""]:
+        """What the entropy of each right token of m weighs in 4 L: w / (all that are right)."""
+        if not self.entropy_weight:
+            return torch.zeros((), device=self.device)
+        return self.entropy_weight / self._right(views).clamp(min=1)
 
     def _losses(
-        self, views: Views, is_first: Bool[Tensor, "N"], right: Float[Tensor, ""]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "4"]]:
-        """What these views add to L, and to what is logged: L, CE1, CE2, H."""
+        self, views: Views, is_first: Bool[Tensor, "N"], weight: Float[Tensor, ""]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "5"]]:
+        """What these views add to L, and to what is logged: L, CE1, CE2, sum of entropies, right tokens."""
         with self.clock("student"):
             hidden, tokens = views.read(self.network), views.tokens[views.is_real]
             cross_entropy = -views.weight[views.is_real] * hidden.log_probability(tokens)
             in_m = (is_first[:, None] & (views.weight > 0))[views.is_real]
-            entropy = hidden[in_m].map(self._right_entropy, tokens[in_m])[0].sum() / right.clamp(min=1)
-        ce1, ce2 = cross_entropy[in_m].sum(), cross_entropy[~in_m].sum()
-        loss = (ce1 + ce2 + self.entropy_weight * entropy) / 4
-        return loss, torch.stack([loss, ce1, ce2, entropy]).detach()
+            with torch.set_grad_enabled(self.entropy_weight > 0):
+                entropy, right = hidden[in_m].map(self._right_entropy, tokens[in_m])
+        ce1, ce2, entropy = cross_entropy[in_m].sum(), cross_entropy[~in_m].sum(), entropy.sum()
+        loss = (ce1 + ce2 + weight * entropy) / 4
+        return loss, torch.stack([loss, ce1, ce2, entropy, right.sum()]).detach()
 
     def _right_entropy(self, logits: Float[Tensor, "N V"], tokens: Int[Tensor, "N"]) -> list[Tensor]:
-        return [regions.right_entropy(logits, tokens, temperature=self.entropy_temperature)[0]]
+        entropy, right = regions.right_entropy(logits, tokens, temperature=self.entropy_temperature)
+        return [entropy, right.float()]
 
     @torch.no_grad()
     def _right(self, views: Views) -> Float[Tensor, ""]:
@@ -173,3 +142,72 @@ class D3LLM(OnPolicy):
                 right += hidden.map(lambda logits, token: [logits.argmax(-1) == token], tokens)[0].sum()
         ranks.add_up(right)
         return right
+
+
+class RolloutD3LLM(D3LLM, OnPolicy):
+    """d3LLM on answers of the weights before training or of another model, or of the student as it is now (None)."""
+
+    takes_refused = "learn_from=all"
+
+    def __init__(
+        self,
+        *,
+        learn_from: Literal["accepted", "all"],
+        teacher_weights: TeacherWeights | None = None,
+        **shared: Any,
+    ):
+        super().__init__(**shared)
+        self.learn_from = learn_from
+        self._writer = None if teacher_weights is None else teacher_weights.attach(self.network)
+
+    @staticmethod
+    def check(
+        *,
+        task: Task,
+        rollout: Rollout,
+        teacher_weights: TeacherWeights | None,
+        order: str,
+        tail: str,
+        block_length: BlockLength,
+    ) -> None:
+        """A teacher must not move, what is masked in its order must have one, and every block must fit."""
+        if teacher_weights is not None:
+            check_constant(teacher_weights, " (answers=student: current ones)")
+        if order == "own" and tail == "trained" and rollout.sampler.early_exit:
+            needs = "needs tail=ignored or order=random, as what is behind an answer then has no order"
+            raise ValueError(f"parity.early_exit=true: {needs}")
+        _check_lengths(block_length, rollout.sampler.gen_length)
+
+    def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
+        """All that was written, or what was accepted of it."""
+        rollout = self.roll_out(batch, prompts, writer=self._writer)
+        is_learnt = rollout.accepted | (self.learn_from == "all")
+        return rollout.answering(prompts, self.chat.special.end_ids)[is_learnt]
+
+
+class SolutionD3LLM(D3LLM):
+    """d3LLM on reference solutions, masked in random order."""
+
+    def __init__(self, *, gen_length: Annotated[int, Field(ge=1)], **shared: Any):
+        super().__init__(**shared)
+        self.gen_length = gen_length
+
+    @staticmethod
+    def check(*, task: Task, gen_length: int, order: str, block_length: BlockLength) -> None:
+        """Solutions must be there, which have no order of their own, and every block must fit."""
+        if task.examples("train")[0].solution is None:
+            raise ValueError(f"answers=solutions: needs reference solutions, which task={task.name} has not")
+        if order == "own":
+            raise ValueError("order=own: must be random with answers=solutions, which were written in none")
+        _check_lengths(block_length, gen_length)
+
+    def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
+        """The solutions that fit into the canvas; the others are counted and left out."""
+        fitting = solutions(batch, prompts, chat=self.chat, seed=self.seed, length=self.gen_length)
+        self.log_step({"d3llm/too_long": float(len(batch) - len(fitting))})
+        return fitting
+
+
+def _check_lengths(block_length: BlockLength, canvas: int) -> None:
+    if (longest := max(block_length.lengths)) > canvas:
+        raise ValueError(f"block_lengths={longest}: must be at most gen_length={canvas}")

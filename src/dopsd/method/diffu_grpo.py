@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from math import gcd
+from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -30,11 +31,14 @@ class DiffuGRPO(OnPolicy):
     {y_1 .. y_G} sampled by the student, rewards r_g, advantages A_g = r_g - the group's baseline;
     v(y_g) = sum over views of weight * log p(tokens | view), of each token or of the whole (the likelihood);
     loss = surrogate(v, v_old, v_ref, A), by default the clipped ratio exp(v - v_old) with beta KL to the reference;
-    `inner_updates` optimizer steps on a group, in turns through `mask_draws` draws of masks that v, v_old, v_ref share.
+    `inner_updates` optimizer steps on a group, in turns through `mask_draws` draws of masks that v, v_old, v_ref share
+    (`every_other`: of one a step, every other one round and round, so half of an even number, all of an odd one).
 
     wd1, SPG and ESPO are this with another surrogate and likelihood. A group whose rewards are all equal says nothing:
     it takes no forward unless the surrogate reads it, and stays in the denominator. A batch of such groups is no step.
     """
+
+    learns_with_dropout = False
 
     def __init__(
         self,
@@ -45,13 +49,13 @@ class DiffuGRPO(OnPolicy):
         surrogate: Surrogate,
         reference: TeacherWeights,
         inner_updates: Annotated[int, Field(ge=1)],
-        mask_draws: Annotated[int, Field(ge=1)],
+        mask_draws: Annotated[int, Field(ge=1)] | Literal["every_other"],
         **shared: Any,
     ):
         super().__init__(**shared)
         self.reward, self.advantage = reward, advantage
         self.likelihood, self.surrogate = likelihood, surrogate
-        self.inner_updates, self.mask_draws = inner_updates, mask_draws
+        self.inner_updates, self.mask_draws = inner_updates, _draws(mask_draws, inner_updates)
         self.reference = reference.attach(self.network) if surrogate.reads_reference else None
 
     @staticmethod
@@ -63,7 +67,7 @@ class DiffuGRPO(OnPolicy):
         likelihood: Likelihood,
         surrogate: Surrogate,
         inner_updates: int,
-        mask_draws: int,
+        mask_draws: int | Literal["every_other"],
     ) -> None:
         """Raises ValueError where there is no group, or where the parts do not fit together or the task."""
         if rollout.keep != "all":
@@ -73,7 +77,7 @@ class DiffuGRPO(OnPolicy):
         if surrogate.needs_tokens and not likelihood.per_token:
             arm, needs = type(likelihood).__name__, "needs ratio=sequence surrogate.divided_by=counted"
             raise ValueError(f"ratio=token: {arm} has one value for a whole answer, which {needs}")
-        if mask_draws > inner_updates:
+        if _draws(mask_draws, inner_updates) > inner_updates:
             raise ValueError(f"mask_draws={mask_draws}: must be at most inner_updates={inner_updates}")
         reward.check(task)
 
@@ -130,3 +134,7 @@ class DiffuGRPO(OnPolicy):
             norm = follow(self, each, coefficient)
             figures |= {"train/loss": loss.detach(), "train/gradient_norm": norm}
             yield {name: float(figure) for name, figure in figures.items()}
+
+
+def _draws(mask_draws: int | Literal["every_other"], inner_updates: int) -> int:
+    return inner_updates // gcd(2, inner_updates) if mask_draws == "every_other" else mask_draws

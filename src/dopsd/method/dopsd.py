@@ -43,6 +43,8 @@ class DOPSD(OnPolicy):
     A block-causal network sees nothing behind the active block: what S_t has there is not shown, nor is it supervised.
     """
 
+    takes_refused = "learning.learn_from=all"
+
     def __init__(
         self,
         *,

@@ -29,6 +29,10 @@ class Method(L.LightningModule, ABC):
 
     structures: ClassVar[tuple[str, ...]] = ("all", "block_causal")
     """Whose networks it trains, by who sees whom in them."""
+    takes_refused: ClassVar[str | None] = None
+    """What is typed for it to learn from refused answers, too; None where it cannot, or need not be asked."""
+    learns_with_dropout: ClassVar[bool] = True
+    """Whether LoRA's dropout is on in its training forwards."""
     has_autoregressive_teacher: ClassVar[bool] = False
     """Whether its teacher's weights are read as those of an autoregressive model."""
 

@@ -136,6 +136,7 @@ class TeacherSFT(SFT, OnPolicy):
     """SFT on answers of an autoregressive model, that which the student is made of or another: token after token."""
 
     has_autoregressive_teacher = True
+    takes_refused = "learn_from=all"
 
     def __init__(
         self, *, teacher_weights: TeacherWeights, learn_from: Literal["accepted", "all"], **shared: Any

@@ -32,6 +32,8 @@ class VRPO(OnPolicy):
     the mean over pairs of -log sigmoid(s), plus `sft_weight` times the cross-entropy of y_w in its own views.
     """
 
+    learns_with_dropout = False
+
     def __init__(
         self,
         *,

@@ -8,7 +8,8 @@ _TAGS = ("<reasoning>", "</reasoning>", "<answer>", "</answer>")
 def format_parts(verdict: Verdict, response: str) -> dict[str, float]:
     """`integer`: the answer is digits alone; `soft_format`: it begins as <reasoning>..</reasoning><answer>..</answer>.
 
-    `strict_format`: nothing but space stands around these; `tags`: the share of the four tags that stand there once.
+    `strict_format`: nothing but space stands around these; `tags`: the share of the four tags that stand there once;
+    `answer_tag`: there is an <answer>; `boxed`: there is a \\boxed{.
     """
     behind = _behind_the_answer(response)
     return {
@@ -16,6 +17,8 @@ def format_parts(verdict: Verdict, response: str) -> dict[str, float]:
         "soft_format": float(behind is not None),
         "strict_format": float(behind is not None and not behind.strip()),
         "tags": sum(response.count(tag) == 1 for tag in _TAGS) / len(_TAGS),
+        "answer_tag": float("<answer>" in response),
+        "boxed": float("\\boxed{" in response),
     }
 
 
