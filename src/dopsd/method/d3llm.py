@@ -20,6 +20,7 @@ from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.shares import share_of
 from dopsd.method.solutions import solutions
+from dopsd.method.spending import Spending, Workload
 from dopsd.method.teacher_weights import TeacherWeights, check_constant
 from dopsd.model import dropout_off
 from dopsd.rollout import Rollout
@@ -55,7 +56,9 @@ class D3LLM(OnPolicy):
         self.answers, self.learn_from, self.order, self.tail = answers, learn_from, order, tail
         self.mask_ratio, self.block_length = mask_ratio, block_length
         self.entropy_weight, self.entropy_temperature = entropy_weight, entropy_temperature
-        self._writer = teacher_weights.attach(self.network) if answers == "teacher" else None
+        self._writer = self.other_weights = (
+            teacher_weights.attach(self.network) if answers == "teacher" else None
+        )
 
     @staticmethod
     def check(
@@ -97,6 +100,21 @@ class D3LLM(OnPolicy):
         is_read = views.is_real.any(1)  # nothing is left of R where m is all of it
         self._learn(views[is_read], is_first[is_read])
         self.log_step({"train/examples": float(len(written))})
+
+    @property
+    def tries_per_prompt(self) -> tuple[int, ...]:
+        """None at solutions."""
+        return (0,) if self.answers == "solutions" else super().tries_per_prompt
+
+    def most_spent(self, load: Workload) -> Spending:
+        """Both views of each answer, and the first once more before: what is right in it."""
+        answers = load.prompts if self.answers == "solutions" else self.most_answers(load)
+        width = load.prompt_tokens + self.rollout.sampler.gen_length
+        return Spending(
+            rollouts=self.most_rollouts(load),
+            updates=[Forwards.of_width(2 * answers, width)],
+            no_gradient=Forwards.of_width(answers, width),
+        )
 
     def _rollouts(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
         """The answers that are learnt from."""
