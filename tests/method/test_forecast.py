@@ -18,7 +18,7 @@ import torch
 from attending import block_network
 from command_line import QUICK, read_json, run
 from fakes import JudgeTask, TinyNetwork
-from small_run import DRAWS, NETWORK_SEED, NONE, SAMPLER, Study, dopsd, shared
+from small_run import DRAWS, EVERY_SECOND, NETWORK_SEED, NONE, SAMPLER, Study, dopsd, shared
 from test_diffu_grpo import ARMS, RATIO, grpo
 from test_sft import sft
 
@@ -131,7 +131,7 @@ AT_MOST: dict[str, Callable[[], Method]] = {
     "dopsd, threshold": lambda: dopsd(
         rollout=Rollout(sampler=replace(SAMPLER, threshold=0.2), max_attempts=3)
     ),
-    "sft on rollouts": lambda: rollout_sft(Rollout(sampler=SAMPLER, max_attempts=3), task=MANY_VALUES),
+    "sft on rollouts": lambda: rollout_sft(Rollout(sampler=SAMPLER, max_attempts=3), task=EVERY_SECOND),
     **{name: lambda arm=arm: grpo(**arm, inner_updates=2) for name, arm in ARMS.items()},
     "coupled": lambda: grpo(likelihood=Coupled(lowest_ratio=0.2, highest_ratio=0.8)),
     "trajectory": lambda: grpo(likelihood=TrajectoryLikelihood()),
@@ -242,7 +242,8 @@ def test_a_long_run_says_it_before_it_starts(
     said = re.search(
         r"^at most +(\S+) completions \(tries a prompt: 1\), (\S+) denoising forwards,\n"
         r" +(\S+) forwards with gradients and (\S+) without, \S+ in evaluations\n"
-        r" +(\S+) FLOP, \S+ hours at 1e-09 TFLOP/s\nmemory +\d\S+ GB of .* \(0\.0 GB of them a teacher's .*\) a device,",
+        r" +(\S+) FLOP, \S+ hours at 1e-09 TFLOP/s\n"
+        r"memory +\d\S+ GB of .* \(0\.0 GB of them a teacher's .*\) a device,",
         ran.err,
         re.MULTILINE,
     )
