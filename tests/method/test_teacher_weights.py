@@ -136,6 +136,22 @@ def test_lending_the_network_leaves_the_student_as_it_was(make, arm):
         assert not torch.equal(value, before[name])
 
 
+def test_it_says_how_many_bytes_it_keeps_beside_the_student():
+    arms = (FixedWeights(), LiveWeights(), EMAWeights())
+
+    def kept(student: nn.Module) -> list[int]:
+        return [arm.attach(student).kept_bytes for arm in arms]
+
+    def size(student: nn.Module) -> int:
+        return sum(p.numel() * p.element_size() for p in student.parameters() if p.requires_grad)
+
+    assert kept(full()) == [size(full()), 0, size(full())]
+    assert kept(adapted()) == [0, 0, size(adapted())]
+    student = adapted()
+    move(student, 0)  # as an adapter that was loaded
+    assert kept(student) == [size(student), 0, size(student)]
+
+
 @every_student
 @pytest.mark.parametrize("arm", [FixedWeights(), LiveWeights(), EMAWeights()], ids=["fixed", "live", "ema"])
 def test_every_arm_trains_only_what_is_to_be_trained(make, arm):
@@ -214,6 +230,7 @@ def test_another_model_stays_what_it_is_and_must_have_the_students_tokens(tmp_pa
     save_weights(other, tmp_path)
     arm = CheckpointWeights(path=str(tmp_path), dtype="float32")
     teacher = arm.attach(student)
+    assert teacher.kept_bytes == sum(p.numel() * p.element_size() for p in other.parameters())
     move(student, seed=4)
     assert torch.equal(of_teacher(teacher), logits(other))
     assert not torch.equal(of_teacher(teacher), logits(student))

@@ -13,6 +13,7 @@ from dopsd.finite import NotFiniteError
 from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.method.schedule import Schedule
+from dopsd.method.spending import Spending
 
 
 class Constant(Method):
@@ -33,6 +34,10 @@ class Constant(Method):
         norm, figures = update.step()
         assert figures.tolist() == [self.parts] * 2
         self.norms.append(float(norm))
+
+    def most_spent(self, load):
+        rows = Forwards(rows=self.parts, tokens=self.parts * self.micro_batches.tokens)
+        return Spending(updates=[rows])
 
 
 def moved(method: Constant, steps: int = 1) -> float:

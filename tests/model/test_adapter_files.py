@@ -242,7 +242,7 @@ def test_an_untrained_model_passes_through_the_official_form_bit_for_bit(
 def test_the_first_weights_are_those_of_a_loaded_adapter(make_model, directory, canvas) -> None:
     """A fixed teacher equals the student before the first step, stays, and leaves the student as it is."""
     student = load_adapter(make_model(), directory)
-    lend, first = initial_network(student), student(canvas).logits()
+    (lend, _), first = initial_network(student), student(canvas).logits()
     with lend() as teacher:
         assert torch.equal(teacher(canvas).logits(), first)
     for name, parameter in student.named_parameters():

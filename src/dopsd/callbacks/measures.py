@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -16,6 +17,12 @@ def logged_now(trainer: L.Trainer) -> dict[str, float]:
     """What this training step has logged so far; `trainer.callback_metrics` keeps values of earlier steps."""
     assert trainer._results is not None
     return {name: float(value) for name, value in trainer._results.metrics(on_step=True)["callback"].items()}
+
+
+def spent_before(resume_point: Path) -> dict[str, int | float]:
+    """What a run had spent by its resume point, by name."""
+    checkpoint = torch.load(resume_point, map_location="cpu", weights_only=True, mmap=True)
+    return checkpoint["callbacks"][Measures.__qualname__]["spent"]
 
 
 class Measures(L.Callback):

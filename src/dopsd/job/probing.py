@@ -45,7 +45,7 @@ def run_probe(probe: Probe, base: Student, chosen: Selection, display: Display) 
     """Probes the chosen weights; `base` has those before training. Raises UserError where nothing can be measured."""
     settings = base.plan.settings
     _check_ways(probe, base.network.config)  # of a hub id, known only now
-    untrained = initial_network(base.network)
+    untrained, _ = initial_network(base.network)
     student = base if chosen.directory is None else base.with_weights(chosen.directory)
     examples = base.plan.task.examples(chosen.split)[: settings.eval_limit]
     at_once = settings.eval_batch_size

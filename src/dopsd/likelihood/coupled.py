@@ -34,6 +34,10 @@ class Coupled(Likelihood):
                 f"lowest_ratio={self.lowest_ratio} must be at most highest_ratio={self.highest_ratio}"
             )
 
+    def most_views(self, length: int, steps: int) -> int:
+        """The canvas of masks and the two complementary views."""
+        return 3
+
     def views(self, responses: Responses, *, mask_id: int) -> Views:
         """Three views of each response, less those in which nothing is masked."""
         scored = responses.scored

@@ -28,6 +28,10 @@ class Elbo(Likelihood):
     per_length: bool
     per_token = False
 
+    def most_views(self, length: int, steps: int) -> int:
+        """One for each mask."""
+        return self.samples * self.masks_per_count
+
     def views(self, responses: Responses, *, mask_id: int) -> Views:
         """`samples` x `masks_per_count` views of each response."""
         row = rows_of(responses, self.samples * self.masks_per_count)

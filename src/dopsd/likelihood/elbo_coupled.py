@@ -27,6 +27,10 @@ class CoupledElbo(Likelihood):
     per_length: bool
     per_token = False
 
+    def most_views(self, length: int, steps: int) -> int:
+        """Two for each pair."""
+        return 2 * self.samples
+
     def views(self, responses: Responses, *, mask_id: int) -> Views:
         """Two views for each of `samples` pairs, less those in which nothing is masked."""
         row = rows_of(responses, self.samples)

@@ -17,6 +17,10 @@ class ExactOrder(Likelihood):
 
     per_token = True
 
+    def most_views(self, length: int, steps: int) -> int:
+        """One for each token."""
+        return length
+
     def views(self, responses: Responses, *, mask_id: int) -> Views:
         """A view for each scored token, in which it and all that follows is masked."""
         row, column = responses.scored.nonzero(as_tuple=True)

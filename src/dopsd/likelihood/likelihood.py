@@ -22,6 +22,10 @@ class Likelihood(ABC):
     """Whether `combine` gives a value for each token, (B, L), or one for each sequence, (B,)."""
 
     @abstractmethod
+    def most_views(self, length: int, steps: int) -> int:
+        """How many views a response of so many tokens has at most, which was written in so many steps."""
+
+    @abstractmethod
     def views(self, responses: Responses, *, mask_id: int) -> Views:
         """The forwards for the scored tokens (the counted positions C) of each response, in the order of the rows."""
 

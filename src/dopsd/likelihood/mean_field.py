@@ -23,6 +23,10 @@ class MeanField(Likelihood):
     prompt_mask: Annotated[float, Field(ge=0, le=1)]
     per_token = True
 
+    def most_views(self, length: int, steps: int) -> int:
+        """One."""
+        return 1
+
     def views(self, responses: Responses, *, mask_id: int) -> Views:
         """One view of each response."""
         return Views.of(

@@ -33,6 +33,10 @@ class SandwichedBounds(Likelihood):
     context_mask: Share
     per_token = False
 
+    def most_views(self, length: int, steps: int) -> int:
+        """As many as there are samples."""
+        return self.samples
+
     def views(self, responses: Responses, *, mask_id: int) -> Views:
         """`samples` views of each response, in different blocks as long as there are any; the weight is 1 / t."""
         row = rows_of(responses, self.samples)

@@ -20,6 +20,10 @@ class TrajectoryLikelihood(Likelihood):
 
     per_token = True
 
+    def most_views(self, length: int, steps: int) -> int:
+        """One for each step."""
+        return steps
+
     def views(self, responses: Responses, *, mask_id: int) -> Views:
         """A view for each such step: the canvas before it, read at what it unmasked."""
         trajectory = responses.trajectory

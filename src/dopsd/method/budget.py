@@ -80,8 +80,13 @@ class Flop:
 class Forwards:
     """Rows that take one forward each, those of all ranks, and their tokens without padding."""
 
-    rows: int
-    tokens: int
+    rows: int | float
+    tokens: int | float
+
+    @classmethod
+    def of_width(cls, rows: int | float, width: int | float) -> "Forwards":
+        """So many rows of so many tokens, where both may be means."""
+        return cls(rows=rows, tokens=rows * width)
 
     @classmethod
     def of(cls, prompts: Prompts, canvas: int) -> "Forwards":

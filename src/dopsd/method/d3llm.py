@@ -22,6 +22,7 @@ from dopsd.method.method import Method
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.shares import share_of
 from dopsd.method.solutions import solutions
+from dopsd.method.spending import Spending, Workload
 from dopsd.method.teacher_weights import TeacherWeights, check_constant
 from dopsd.model import dropout_off
 from dopsd.rollout import Rollout
@@ -73,6 +74,14 @@ class D3LLM(Method):
         is_read = views.is_real.any(1)  # nothing is left of R where m is all of it
         self._learn(views[is_read], is_first[is_read])
         self.log_step({"train/examples": float(len(written))})
+
+    def _most_learnt(self, answers: int, width: float) -> dict[str, Any]:
+        """Both views of each answer; the first once more before, where the entropy of what is right in it is learnt."""
+        counted = answers if self.entropy_weight else 0
+        return {
+            "updates": [Forwards.of_width(2 * answers, width)],
+            "no_gradient": Forwards.of_width(counted, width),
+        }
 
     def _region(self, written: Responses, step: int) -> tuple[Bool[Tensor, "B L"], Bool[Tensor, "B L"]]:
         """R and m of each answer."""
@@ -158,7 +167,9 @@ class RolloutD3LLM(D3LLM, OnPolicy):
     ):
         super().__init__(**shared)
         self.learn_from = learn_from
-        self._writer = None if teacher_weights is None else teacher_weights.attach(self.network)
+        self._writer = self.other_weights = (
+            None if teacher_weights is None else teacher_weights.attach(self.network)
+        )
 
     @staticmethod
     def check(
@@ -184,6 +195,12 @@ class RolloutD3LLM(D3LLM, OnPolicy):
         is_learnt = rollout.accepted | (self.learn_from == "all")
         return rollout.answering(prompts, self.chat.special.end_ids)[is_learnt]
 
+    def most_spent(self, load: Workload) -> Spending:
+        """All that is kept is learnt."""
+        width = load.prompt_tokens + self.rollout.sampler.gen_length
+        learnt = self._most_learnt(self.most_answers(load), width)
+        return Spending(rollouts=self.most_rollouts(load), **learnt)
+
 
 class SolutionD3LLM(D3LLM):
     """d3LLM on reference solutions, masked in random order."""
@@ -206,6 +223,10 @@ class SolutionD3LLM(D3LLM):
         fitting = solutions(batch, prompts, chat=self.chat, seed=self.seed, length=self.gen_length)
         self.log_step({"d3llm/too_long": float(len(batch) - len(fitting))})
         return fitting
+
+    def most_spent(self, load: Workload) -> Spending:
+        """All solutions fit."""
+        return Spending(**self._most_learnt(load.prompts, load.prompt_tokens + self.gen_length))
 
 
 def _check_lengths(block_length: BlockLength, canvas: int) -> None:

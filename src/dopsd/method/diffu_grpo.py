@@ -14,8 +14,10 @@ from torch import Tensor
 from dopsd.diffusion.noise import Purpose, derive
 from dopsd.diffusion.responses import Responses
 from dopsd.likelihood.likelihood import Likelihood
+from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.scoring import evaluate, follow
+from dopsd.method.spending import Spending, Workload
 from dopsd.method.teacher_weights import TeacherWeights
 from dopsd.policy.advantage import Advantage
 from dopsd.policy.surrogate import Surrogate, Valuation
@@ -56,7 +58,9 @@ class DiffuGRPO(OnPolicy):
         self.reward, self.advantage = reward, advantage
         self.likelihood, self.surrogate = likelihood, surrogate
         self.inner_updates, self.mask_draws = inner_updates, _draws(mask_draws, inner_updates)
-        self.reference = reference.attach(self.network) if surrogate.reads_reference else None
+        self.reference = self.other_weights = (
+            reference.attach(self.network) if surrogate.reads_reference else None
+        )
 
     @staticmethod
     def check(
@@ -93,6 +97,19 @@ class DiffuGRPO(OnPolicy):
             responses = group.answering(prompts, self.chat.special.end_ids)
             updates = list(self._updates(responses, learnt, advantage.flatten(), groups=len(batch)))
             self.log_updates(updates, examples=float(has_signal.sum()))
+
+    def most_spent(self, load: Workload) -> Spending:
+        """Every group says something, and every view of it has a gradient in every update."""
+        sampler = self.rollout.sampler
+        views = load.completions * self.likelihood.most_views(sampler.gen_length, sampler.most_steps)
+        width = load.prompt_tokens + sampler.gen_length
+        old = self.mask_draws if self.surrogate.reads_old else 1
+        reference = 0 if self.reference is None else self.mask_draws
+        return Spending(
+            rollouts=self.most_rollouts(load),
+            updates=[Forwards.of_width(views, width)] * self.inner_updates,
+            no_gradient=Forwards.of_width(views * (old + reference + self.inner_updates - 1), width),
+        )
 
     def _updates(
         self, group: Responses, learnt: Int[Tensor, "N"], advantage: Float[Tensor, "B"], *, groups: int

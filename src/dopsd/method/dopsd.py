@@ -24,6 +24,7 @@ from dopsd.method.budget import Forwards
 from dopsd.method.learning import Learning
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.schedule import rate_zero
+from dopsd.method.spending import Spending, Workload
 from dopsd.method.teacher_weights import TeacherWeights
 from dopsd.model import dropout_off
 from dopsd.model.visible import Visible
@@ -58,7 +59,7 @@ class DOPSD(OnPolicy):
         super().__init__(**shared)
         self.teacher, self.supervision, self.objective = teacher, supervision, objective
         self.learning = learning
-        self.teacher_weights = teacher_weights.attach(self.network)
+        self.teacher_weights = self.other_weights = teacher_weights.attach(self.network)
         self._sees_later = cast(Visible, self.network.visible).own_blocks is None
 
     @property
@@ -94,14 +95,16 @@ class DOPSD(OnPolicy):
         messages, last = map(self.teacher.message, examples), self.teacher.max_prompt_length
         return self.chat.prompts_of(messages, last=last)
 
-    @property
-    def most_states(self) -> int:
-        """How many states of a trajectory are learnt from at most."""
-        if self.learning.states is not None:
-            return 1
-        return min(
-            self.rollout.sampler.most_steps,
-            self.learning.states_per_trajectory or self.rollout.sampler.most_steps,
+    def most_spent(self, load: Workload) -> Spending:
+        """Each state of each answer that is kept, once by the student and once by the teacher."""
+        sampler, parts = self.rollout.sampler, self.learning.updates_per_rollout
+        sample = 1 if self.learning.states is not None else self.learning.states_per_trajectory
+        states = self.most_answers(load) * min(sampler.most_steps, sample or sampler.most_steps)
+        update = Forwards.of_width(states / parts, load.prompt_tokens + sampler.gen_length)
+        return Spending(
+            rollouts=self.most_rollouts(load),
+            updates=[update] * parts,
+            no_gradient=Forwards.of_width(states, load.shown_tokens + sampler.gen_length),
         )
 
     def _parts(self, rollout: RolloutBatch, shown: Prompts) -> Iterator[tuple[States, TeacherView]]:

@@ -13,10 +13,13 @@ from torch.optim import Optimizer
 from dopsd import ranks
 from dopsd.chat import Chat
 from dopsd.diffusion.noise import Purpose, generator_seed
+from dopsd.diffusion.prompts import Prompts
 from dopsd.method.budget import Budget, Flop, Forwards
 from dopsd.method.clock import Clock
 from dopsd.method.micro_batches import MicroBatches
 from dopsd.method.schedule import Schedule
+from dopsd.method.spending import Spending, Workload
+from dopsd.method.teacher_weights import AttachedWeights
 from dopsd.method.update import Update
 from dopsd.stream import Draw
 from dopsd.task import Example, Task
@@ -58,6 +61,7 @@ class Method(L.LightningModule, ABC):
         self.on_progress: Callable[[str, int, int], None] = lambda part, done, total: None
         self._optimizer, self._schedule, self._gradient_clip = optimizer, schedule, gradient_clip
         self.lr_scale = 1.0  # lower where a training was taken back
+        self.other_weights: AttachedWeights | None = None  # a teacher's or a reference's
 
     @property
     def notes(self) -> Sequence[str]:
@@ -78,6 +82,19 @@ class Method(L.LightningModule, ABC):
     @abstractmethod
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """Learn from one batch of draws."""
+
+    @property
+    def tries_per_prompt(self) -> tuple[int, ...]:
+        """The fewest and the most tries that a prompt takes; 0 where nothing is sampled."""
+        return (0,)
+
+    @abstractmethod
+    def most_spent(self, load: Workload) -> Spending:
+        """What a training step spends at most: no answer ends early, and all that may be learnt from is learnt from."""
+
+    def shown(self, examples: Sequence[Example]) -> Prompts:
+        """The prompts that a teacher is given: the student's, unless it is told more."""
+        return self.chat.prompts(examples)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Draws are text: they become tensors, on this device, only in the step."""

@@ -9,9 +9,10 @@ from dopsd.diffusion.denoiser import Denoiser
 from dopsd.diffusion.prompts import Prompts
 from dopsd.memory import needing
 from dopsd.method.method import Method
+from dopsd.method.spending import Workload
 from dopsd.method.teacher_weights import AttachedWeights, next_tokens
 from dopsd.model import dropout_off, in_step, sampling
-from dopsd.rollout import Rollout, RolloutBatch
+from dopsd.rollout import Cost, Rollout, RolloutBatch
 from dopsd.stream import Draw
 
 
@@ -57,6 +58,21 @@ class OnPolicy(Method):
         self.budget.roll_out(rollout.cost)
         self._log_rollout(rollout, name)
         return rollout
+
+    @property
+    def tries_per_prompt(self) -> tuple[int, ...]:
+        """One is enough where the first accepted one is kept; else it takes all."""
+        most = self.rollout.max_attempts
+        return (1, most) if self.rollout.keep == "first" else (most,)
+
+    def most_answers(self, load: Workload) -> int:
+        """How many answers are kept at most."""
+        return load.completions if self.rollout.keep == "all" else load.prompts
+
+    def most_rollouts(self, load: Workload, *, autoregressive: bool = False) -> Cost:
+        """What the answers of a training step cost at most."""
+        by = self.rollout.autoregressive() if autoregressive else self.rollout
+        return Cost.at_most(by.sampler, load.completions, prompt_tokens=load.prompt_tokens)
 
     def log_updates(self, updates: Sequence[Mapping[str, float]], examples: float) -> None:
         """Log the mean of what the optimizer steps on a rollout say, and from how many examples they learnt."""

@@ -21,10 +21,11 @@ from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.scoring import measure
 from dopsd.method.shares import share_of
+from dopsd.method.spending import Spending, Workload
 from dopsd.method.teacher_weights import TeacherWeights, autoregressive, check_constant, next_tokens
 from dopsd.method.two_stream import finished_stream, two_stream, two_stream_views
 from dopsd.model import dropout_off
-from dopsd.rollout import RolloutBatch
+from dopsd.rollout import Cost, RolloutBatch
 from dopsd.stream import Draw
 from dopsd.task import Task
 
@@ -60,7 +61,7 @@ class OPDLM(OnPolicy):
         super().__init__(**shared)
         self.masks, self.end_token, self.objective = masks, end_token, objective
         self.length, self.updates_per_rollout, self.sft_share = length, updates_per_rollout, sft_share
-        self._teacher = autoregressive(teacher_weights, self.network)
+        self._teacher = self.other_weights = autoregressive(teacher_weights, self.network)
 
     @staticmethod
     def check(*, task: Task, teacher_weights: TeacherWeights) -> None:
@@ -70,8 +71,7 @@ class OPDLM(OnPolicy):
     def training_step(self, batch: Sequence[Draw], batch_idx: int) -> None:
         """One rollout of the batch's prompts, whose answers are dealt to the optimizer steps."""
         prompts = self.chat.prompts(draw.example for draw in batch).to(self.device)
-        sampler = self.rollout.sampler
-        length = self.length.at(batch_idx, whole=sampler.gen_length, block_length=sampler.block_length)
+        length = self._gen_length(batch_idx)
         answers, is_taught = self._answers(batch, prompts, length)
         parts = [
             (is_taught[rows], self._views(answers[rows], is_taught[rows])) for rows in self._dealt(is_taught)
@@ -80,6 +80,31 @@ class OPDLM(OnPolicy):
             self.log_updates(learnt, examples=float(sum(len(views) for _, views in parts)))
         told = {} if is_taught.all() else {"opdlm/teacher_nats": self._teacher_nats(answers[~is_taught])}
         self.log_step({"opdlm/gen_length": float(length), **told})
+
+    def most_spent(self, load: Workload) -> Spending:
+        """Of each answer a row of two streams, and one of a single stream for the teacher."""
+        by, taught = self.rollout.of_length(self._gen_length(load.step)), self._taught(load.prompts)
+        own, by_teacher = (
+            Cost.at_most(sampler, prompts * load.tries, prompt_tokens=load.prompt_tokens)
+            for sampler, prompts in (
+                (by.sampler, load.prompts - taught),
+                (by.autoregressive().sampler, taught),
+            )
+        )
+        answers, parts, length = self.most_answers(load), self.updates_per_rollout, by.sampler.gen_length
+        return Spending(
+            rollouts=own + by_teacher,
+            updates=[Forwards.of_width(answers / parts, load.prompt_tokens + 2 * length)] * parts,
+            no_gradient=Forwards.of_width(answers, load.prompt_tokens + length),
+        )
+
+    def _gen_length(self, step: int) -> int:
+        sampler = self.rollout.sampler
+        return self.length.at(step, whole=sampler.gen_length, block_length=sampler.block_length)
+
+    def _taught(self, prompts: int) -> int:
+        """How many of the prompts the teacher answers."""
+        return round(self.sft_share * prompts)
 
     def _teacher_nats(self, answers: Responses) -> float:
         """-log p of a token of these answers, the end token included: how likely the teacher finds them."""
@@ -98,7 +123,7 @@ class OPDLM(OnPolicy):
         self, batch: Sequence[Draw], prompts: Prompts, length: int
     ) -> tuple[Responses, Bool[Tensor, "B"]]:
         """The answers to the batch, and which of them the teacher wrote: those to its last prompts."""
-        own, parts = len(batch) - round(self.sft_share * len(batch)), []
+        own, parts = len(batch) - self._taught(len(batch)), []
         if own:
             parts.append(self.roll_out(batch[:own], prompts.rows(slice(own)), gen_length=length))
         if own < len(batch):

@@ -54,6 +54,8 @@ class PairSource(ABC):
     """Whose rollouts it is given: of the weights before training, or of the current ones; None: it needs none."""
     has_texts: bool
     """Whether an answer may be a text that was not sampled here."""
+    gen_length: int | None = None
+    """Tokens of an answer; None: as many as in a rollout."""
 
     @abstractmethod
     def check(self, task: Task, rollout: Rollout | None) -> None:

@@ -18,6 +18,7 @@ from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.shares import share_of
+from dopsd.method.spending import Spending, Workload
 from dopsd.method.teacher_weights import TeacherWeights, autoregressive, check_constant
 from dopsd.method.two_stream import two_stream, two_stream_views
 from dopsd.model.visible import BlockCausal, Causal
@@ -78,6 +79,11 @@ class SFT(Method):
             }
         )
 
+    def _most_rows(self, load: Workload, responses: int, length: int) -> list[Forwards]:
+        """The optimizer step on so many responses: a row each, of two streams in a block-causal network."""
+        streams = 2 if isinstance(self.network.visible, BlockCausal) else 1
+        return [Forwards.of_width(responses, load.prompt_tokens + streams * length)]
+
     def _views(self, responses: Responses) -> tuple[Views, Bool[Tensor, "N K"], Denoiser]:
         """A view of each response, which of the positions read are the answer's, and the network as it reads them."""
         finished, answer, keys = responses.tokens, responses.scored, responses.keys
@@ -131,6 +137,11 @@ class RolloutSFT(SFT, OnPolicy):
         rollout = self.roll_out(batch, prompts)
         return rollout.answering(prompts, self.chat.special.end_ids)[rollout.accepted]
 
+    def most_spent(self, load: Workload) -> Spending:
+        """All that is kept is accepted."""
+        rows = self._most_rows(load, self.most_answers(load), self.rollout.sampler.gen_length)
+        return Spending(rollouts=self.most_rollouts(load), updates=rows)
+
 
 class TeacherSFT(SFT, OnPolicy):
     """SFT on answers of an autoregressive model, that which the student is made of or another: token after token."""
@@ -142,7 +153,8 @@ class TeacherSFT(SFT, OnPolicy):
         self, *, teacher_weights: TeacherWeights, learn_from: Literal["accepted", "all"], **shared: Any
     ):
         super().__init__(**shared)
-        self.learn_from, self._teacher = learn_from, autoregressive(teacher_weights, self.network)
+        self.learn_from = learn_from
+        self._teacher = self.other_weights = autoregressive(teacher_weights, self.network)
 
     @staticmethod
     def check(*, task: Task, rollout: Rollout, teacher_weights: TeacherWeights) -> None:
@@ -158,6 +170,11 @@ class TeacherSFT(SFT, OnPolicy):
         rollout = self.roll_out(batch, prompts, writer=self._teacher, autoregressive=True)
         is_learnt = rollout.accepted | (self.learn_from == "all")
         return rollout.answering(prompts, self.chat.special.end_ids)[is_learnt]
+
+    def most_spent(self, load: Workload) -> Spending:
+        """All that is kept is learnt, and was written token after token."""
+        rows = self._most_rows(load, self.most_answers(load), self.rollout.sampler.gen_length)
+        return Spending(rollouts=self.most_rollouts(load, autoregressive=True), updates=rows)
 
 
 def _of_a_token(answer: float, tail: float, of_answer: float, of_tail: float) -> dict[str, float]:

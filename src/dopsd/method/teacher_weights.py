@@ -1,7 +1,7 @@
 """Whose weights the teacher has: the student's first or current ones, their average (Table 10), or another model's."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Annotated, cast
@@ -28,7 +28,10 @@ class TeacherWeights(ABC):
 
 
 class AttachedWeights(ABC):
-    """A teacher's network, bound to one student."""
+    """A teacher's network, bound to one student; `kept` are the weights that it has beside the student's."""
+
+    def __init__(self, kept: Iterable[Tensor] = ()):
+        self.kept_bytes = sum(weight.numel() * weight.element_size() for weight in kept)
 
     @abstractmethod
     def network(self) -> AbstractContextManager[Denoiser]:
@@ -51,7 +54,7 @@ class FixedWeights(TeacherWeights):
 
     def attach(self, student: nn.Module) -> AttachedWeights:
         """Copies the student only where it has no adapter."""
-        return _SharedWeights(initial_network(student))
+        return _SharedWeights(*initial_network(student))
 
 
 @setting
@@ -94,7 +97,7 @@ class CheckpointWeights(TeacherWeights):
         except CheckpointError as error:
             raise ValueError(f"teacher_weights.path={self.path}: {error}") from error
         self.check(cast(LLaDAConfig, student.config), other.config)
-        return _SharedWeights(partial(nullcontext, other.requires_grad_(False)))
+        return _SharedWeights(partial(nullcontext, other.requires_grad_(False)), other.parameters())
 
     @property
     def named(self) -> str:
@@ -141,7 +144,8 @@ def next_tokens(network: Denoiser) -> Denoiser:
 
 
 class _SharedWeights(AttachedWeights):
-    def __init__(self, lend: Callable[[], AbstractContextManager[nn.Module]]):
+    def __init__(self, lend: Callable[[], AbstractContextManager[nn.Module]], kept: Iterable[Tensor] = ()):
+        super().__init__(kept)
         self._lend = lend
 
     def network(self) -> AbstractContextManager[Denoiser]:
@@ -154,6 +158,7 @@ class _AverageWeights(AttachedWeights):
         self._average = {
             name: p.detach().clone() for name, p in student.named_parameters() if p.requires_grad
         }
+        super().__init__(self._average.values())
 
     @contextmanager
     def network(self) -> Iterator[Denoiser]:

@@ -12,6 +12,7 @@ from dopsd.diffusion.prompts import Prompts
 from dopsd.diffusion.responses import Responses
 from dopsd.method.sft import SFT
 from dopsd.method.solutions import solutions
+from dopsd.method.spending import Spending, Workload
 from dopsd.setting import setting
 from dopsd.stream import Draw
 from dopsd.task import Example, Task
@@ -93,6 +94,10 @@ class TextSFT(SFT):
         fitting = solutions(batch, prompts, chat=self.chat, seed=self.seed, length=self.gen_length)
         self.log_step({"sft/too_long": float(len(batch) - len(fitting))})
         return fitting
+
+    def most_spent(self, load: Workload) -> Spending:
+        """Every text fits."""
+        return Spending(updates=self._most_rows(load, load.prompts, self.gen_length))
 
 
 def _id_and_response(row: Record) -> tuple[str, str]:

@@ -14,12 +14,14 @@ from dopsd.diffusion.views import Views
 from dopsd.likelihood.elbo import Elbo
 from dopsd.likelihood.likelihood import Likelihood
 from dopsd.likelihood.trajectory import TrajectoryLikelihood
+from dopsd.method.budget import Forwards
 from dopsd.method.on_policy import OnPolicy
 from dopsd.method.pair_source import Answers, PairSource
 from dopsd.method.scoring import evaluate, follow
+from dopsd.method.spending import Spending, Workload
 from dopsd.method.teacher_weights import FixedWeights
 from dopsd.policy.preference import preference_loss, score_variance
-from dopsd.rollout import Rollout
+from dopsd.rollout import Cost, Rollout
 from dopsd.stream import Draw
 from dopsd.task import Task
 
@@ -51,7 +53,7 @@ class VRPO(OnPolicy):
             super().__init__(rollout=rollout, **shared)
         self.pairs, self.likelihood = pairs, likelihood
         self.beta, self.sft_weight, self.log_score_variance = beta, sft_weight, log_score_variance
-        self.reference = FixedWeights().attach(self.network)
+        self.reference = self.other_weights = FixedWeights().attach(self.network)
 
     @staticmethod
     def check(
@@ -83,6 +85,25 @@ class VRPO(OnPolicy):
         self.log_step({"pairs/without": float(without), "pairs/too_long": float(answers.too_long)})
         if len(answers.pairs):
             self.log_step(self._learn(self._views(answers, prompts), len(answers.pairs)))
+
+    @property
+    def tries_per_prompt(self) -> tuple[int, ...]:
+        """Its group's, where the pairs are not given."""
+        return super().tries_per_prompt if self.pairs.writer else (0,)
+
+    def most_spent(self, load: Workload) -> Spending:
+        """A pair for each prompt, scored by the student and by the reference before it is learnt from."""
+        length = self.pairs.gen_length or self.rollout.sampler.gen_length
+        steps = self.rollout.sampler.most_steps if self.pairs.writer else length
+        views, width = (
+            2 * load.prompts * self.likelihood.most_views(length, steps),
+            load.prompt_tokens + length,
+        )
+        return Spending(
+            rollouts=self.most_rollouts(load) if self.pairs.writer else Cost(),
+            updates=[Forwards.of_width(views, width)],
+            no_gradient=Forwards.of_width(2 * views, width),
+        )
 
     def _views(self, answers: Answers, prompts: Prompts) -> Views:
         """The forwards of y_w and y_l of the first pair, of the second, ..."""

@@ -1,6 +1,6 @@
 """The network as it was before training, whatever becomes of the student."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import deepcopy
 from functools import partial
@@ -12,18 +12,21 @@ from dopsd.model.lora import adapter_disabled
 from dopsd.model.sharding import whole
 
 
-def initial_network(student: nn.Module) -> Callable[[], AbstractContextManager[nn.Module]]:
-    """A way to borrow the untrained network: the student without its adapter, or a frozen copy made now.
+def initial_network(
+    student: nn.Module,
+) -> tuple[Callable[[], AbstractContextManager[nn.Module]], Iterable[Tensor]]:
+    """A way to borrow the untrained network (the student without its adapter, or a frozen copy made now), what is kept.
 
     Of an adapter that is no longer new only its own weights are copied, and lent in the place of the student's.
     """
     if not isinstance(student, PeftModel):
-        return partial(nullcontext, deepcopy(student).eval().requires_grad_(False))
+        copy = deepcopy(student).eval().requires_grad_(False)
+        return partial(nullcontext, copy), copy.parameters()
     trained = {name: p for name, p in student.named_parameters() if ".lora_" in name}
     if not any(bool(whole(p.detach()).any()) for name, p in trained.items() if ".lora_B." in name):
-        return partial(_without_adapter, student)
+        return partial(_without_adapter, student), ()
     first = [p.detach().clone() for p in trained.values()]
-    return partial(_with_other_weights, student, [*trained.values()], first)
+    return partial(_with_other_weights, student, [*trained.values()], first), first
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from dopsd.diffusion.denoiser import Denoiser
+from dopsd.diffusion.sampler import BlockSampler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,24 @@ class Cost:
 
     completions: int = 0
     denoising_forwards: int = 0
-    denoising_columns: int = 0
+    denoising_columns: int | float = 0
+
+    @classmethod
+    def at_most(cls, sampler: BlockSampler, completions: int, *, prompt_tokens: float) -> "Cost":
+        """That of so many completions which take every step, behind prompts of so many tokens each (a mean).
+
+        With cache=exact a step computes its block, and that before it, in place of the whole; the approximate caches
+        compute less than is said here.
+        """
+        block, canvas = sampler.block_length, sampler.gen_length
+        columns = sampler.most_forwards * (prompt_tokens + canvas)
+        if sampler.cache == "exact":
+            columns = prompt_tokens + block + (sampler.most_forwards - 1) * min(2 * block, canvas)
+        return cls(
+            completions=completions,
+            denoising_forwards=completions * sampler.most_forwards,
+            denoising_columns=completions * columns,
+        )
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
