@@ -12,11 +12,14 @@ import pytest
 import yaml
 from command_line import run
 from made_runs import began, ended
+from matplotlib.figure import Figure
 
 from dopsd.evaluation.interval import Interval
 from dopsd.job.found_runs import find_runs
 from dopsd.method.budget import BUDGET
+from dopsd.report.formats import Figures, Table
 from dopsd.report.runs.arms import arms_of
+from dopsd.report.runs.bars import draw_bars
 
 RIGHT = {"1": [True] * 6 + [False] * 4, "2": [True] * 8 + [False] * 2}
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -67,6 +70,24 @@ def test_what_has_not_ended_is_named_and_not_averaged_over(runs: Path) -> None:
     assert vars(second.pooled["best"]) == pytest.approx(vars(pooled))
 
 
+def test_notes_and_every_character_come_into_latex() -> None:
+    notes = [r"Typed for all: a=~b\c x^2 100_%"]
+    table = Table(name="t", title="50 % of {x}", head=["a", "b"], rows=[["1", Figures()]], notes=notes)
+    assert r"\caption{50 \% of \{x\}}" in table.as_latex
+    note = r"Typed for all: a=\textasciitilde{}b\textbackslash{}c x\textasciicircum{}2 100\_\%"
+    assert table.as_latex.endswith(f"\\end{{tabular}}\n\\par\\footnotesize {note}\n\\end{{table}}\n")
+    assert table.as_csv == "a,b\n1,-\n"
+
+
+def test_bars_say_what_the_line_before_training_is_whichever_arm_has_ended(tmp_path: Path) -> None:
+    began(tmp_path / "a", "rho=0.1")
+    ended(tmp_path / "b", RIGHT["1"], "rho=0.5")
+    figure = Figure()
+    draw_bars(figure, arms_of(find_runs([tmp_path]).runs))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["before training", "best on dev", "last"]
+
+
 def test_a_silent_run_has_been_stopped(tmp_path: Path) -> None:
     directory = began(tmp_path / "run")
     for file in directory.iterdir():
@@ -113,11 +134,25 @@ def test_the_page_is_whole_and_every_axis_is_in_it(
     with (out / "countdown_pairs.csv").open() as lines:
         ((pair),) = csv.DictReader(lines)
     assert (pair["first"], pair["second"], pair["seeds"]) == ("rho=0.1", "rho=0.5", "1, 2")
-    assert pair["second - first"].startswith("+0.0 points [")
+    assert float(pair["second - first"]) == 0
+    assert float(pair["second - first low"]) == -float(pair["second - first high"]) < 0
+    first, second = arms_of(find_runs([runs]).runs)
+    with (out / "countdown_arms.csv").open() as lines:
+        for arm, row in zip((first, second), csv.DictReader(lines), strict=True):
+            assert arm.label == row["arm"]
+            assert {name: float(row[f"last {name}"]) for name in vars(arm.pooled["final"])} == vars(
+                arm.pooled["final"]
+            )
+    with (out / "countdown_runs.csv").open() as lines:
+        by_seed = {
+            row["seed"]: row["base accuracy"] for row in csv.DictReader(lines) if row["arm"] == "rho=0.5"
+        }
+    assert by_seed == {"1": "0.6", "2": "0.8"} | dict.fromkeys("3456", "")
     assert pair["exact McNemar p, each seed"] == "1, 1"
     with (out / "countdown_curves.csv").open() as lines:
         assert len(list(csv.DictReader(lines))) == 7 * 3
     assert r"rho=0.1 & 1, 2 & 70.0 \%" in (out / "report.tex").read_text()
+    assert "adjusted over this table.\n\\end{table}" in (out / "report.tex").read_text()
     markdown = (out / "report.md").read_text()
     assert "| rho=0.5 | 4 | failed | step 2; rho=0.5: the logits are not finite | - |" in markdown
     assert (

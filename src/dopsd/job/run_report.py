@@ -65,7 +65,7 @@ def leave_run_report(config: DictConfig) -> None:
         write_text(out / "report.html", text)
     for part in parts:
         columns = part.arms_table.head[:-1]
-        rows = [row[:-1] for row in part.arms_table.rows]
+        rows = [row[:-1] for row in part.arms_table.texts]
         show_table(part.arms_table.title, columns, rows, where=out)
 
 
