@@ -30,13 +30,17 @@ class Figures:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Cells under column heads; `name` is that of its file, `notes` stand below it."""
+    """Cells under column heads; `name` is that of its file, `notes` stand below it.
+
+    One `is_for_programs` where it is as long as a curve: such a table is only written as CSV.
+    """
 
     name: str
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[str | Figures]]
     notes: Sequence[str] = ()
+    is_for_programs: bool = False
 
     @property
     def texts(self) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from dopsd.report.formats import Figures, Table
 from dopsd.report.runs.arms import Arm, common_overrides
@@ -12,30 +13,22 @@ from dopsd.report.runs.run import WEIGHTS, Run
 def runs_table(arms: Sequence[Arm]) -> Table:
     """Every run, those that have not ended included; what has not ended says where it stands, if anything does."""
     runs = [(arm, run) for arm in arms for run in arm.runs]
-    has_notes, below = any(run.note for _, run in runs), _below([run for _, run in runs])
+    has_notes = any(run.note for _, run in runs)
+    below, folders = folders_of([run.directory for _, run in runs])
     rows = [
-        [
-            arm.label,
-            run.seed,
-            run.state,
-            *([run.note] if has_notes else []),
-            *_results(run),
-            _path(run, below),
-        ]
-        for arm, run in runs
+        [arm.label, run.seed, run.state, *([run.note] if has_notes else []), *_results(run), folder]
+        for (arm, run), folder in zip(runs, folders, strict=True)
     ]
     notes = ["where it stands"] if has_notes else []
     head = ["arm", "seed", "state", *notes, "base", "best on dev", "last", "folder"]
     return Table(name="runs", title="Runs", head=head, rows=rows, notes=[f"Folders are in {below}."])
 
 
-def _below(runs: Sequence[Run]) -> str:
-    """The folder that has them all."""
-    return os.path.commonpath([run.directory.absolute() for run in runs])
-
-
-def _path(run: Run, below: str) -> str:
-    return os.path.relpath(run.directory.absolute(), below)
+def folders_of(directories: Sequence[Path]) -> tuple[str, list[str]]:
+    """The folder that has them all, and each as told from there."""
+    whole = [directory.absolute() for directory in directories]
+    below = os.path.commonpath(whole)
+    return below, [os.path.relpath(directory, below) for directory in whole]
 
 
 def _results(run: Run) -> list[Figures]:
@@ -94,7 +87,8 @@ def curves_table(arms: Sequence[Arm]) -> Table:
     budgets = dict.fromkeys(name for _, _, row in rows for name in row if name.startswith("budget/"))
     columns = ["eval/accuracy", "eval/low", "eval/high", *budgets]
     cells = [[label, *about, *(_number(row.get(name)) for name in columns)] for label, about, row in rows]
-    return Table(name="curves", title="Dev accuracy", head=["arm", "seed", "state", *columns], rows=cells)
+    head = ["arm", "seed", "state", *columns]
+    return Table(name="curves", title="Dev accuracy", head=head, rows=cells, is_for_programs=True)
 
 
 def _points(arms: Sequence[Arm]) -> Iterator[tuple[str, list[str], Mapping[str, float]]]:
