@@ -61,6 +61,7 @@ def test_seeds_are_pooled_and_what_did_not_end_is_named(
     assert "\n2: refused; rho=2: must be less\n" in out
     lines = (tmp_path / "sweep.md").read_text().splitlines()
     assert lines[2] == f"| rho=0.1 | 1, 2 | {pooled} | {pooled} | {pooled} |"
+    assert lines[-2:] == ["", "2: refused; rho=2: must be less"]
     assert lines[3].startswith("| rho=0.5 | 1: nothing learnt, 2: not started | 50.0 % [")
 
 

@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -15,6 +17,7 @@ from made_runs import began, ended
 from matplotlib.figure import Figure
 
 from dopsd.evaluation.interval import Interval
+from dopsd.job import display
 from dopsd.job.found_runs import find_runs
 from dopsd.method.budget import BUDGET
 from dopsd.report.formats import Figures, Table
@@ -119,6 +122,29 @@ def test_a_silent_run_has_been_stopped(tmp_path: Path) -> None:
         os.utime(file, (0, 0))
     ((only,),) = (find_runs([tmp_path]).runs,)
     assert (only.state, only.note) == ("stopped", "step 2, last written 1970-01-01 00:00")
+
+
+def test_progress_without_a_line_is_a_sign_of_life_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = began(tmp_path / "run")
+    now = 0
+
+    def state_after(second: int, go_on: Callable[[], None]) -> str:
+        nonlocal now
+        now = second
+        for file in directory.iterdir():
+            os.utime(file, (0, 0))
+        go_on()
+        return find_runs([tmp_path]).runs[0].state
+
+    monkeypatch.setattr(display, "time", SimpleNamespace(monotonic=lambda: now))
+    with display.Display(log=directory / "train.log") as shown, shown.bar("base, test", 9) as advance:
+        assert state_after(59, lambda: advance(1)) == "stopped"
+        assert state_after(60, lambda: advance(1)) == "running"
+        assert state_after(119, lambda: shown.part("rollout", 1, 2)) == "stopped"
+        assert state_after(120, lambda: shown.part("rollout", 1, 2)) == "running"
+    assert (directory / "train.log").read_text() == ""
 
 
 def test_arms_are_told_apart_by_as_little_as_that_takes(tmp_path: Path) -> None:
