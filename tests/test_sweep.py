@@ -138,6 +138,19 @@ def test_a_job_that_fails_or_cannot_be_ends_neither_the_sweep_nor_its_table(
     assert all(state in ENDED or "1.5" in name for name, state in states.items())
 
 
+def test_a_search_that_was_cut_off_says_how_it_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lr=1").mkdir()
+    (tmp_path / "lr=1" / "config.yaml").touch()
+    ran = run(capsys, "train", f"resume={tmp_path}")
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+    assert ran.err.startswith(
+        f"dopsd: resume={tmp_path}: must be a run's directory, or that of a sweep with its"
+    )
+    assert f"its own command and hydra.sweep.dir={tmp_path}, if hydra.sweeper.storage keeps" in ran.err
+
+
 @pytest.mark.parametrize(
     ("typed", "extra"),
     [
@@ -173,6 +186,12 @@ def test_optuna_looks_for_the_best_on_dev(
     assert (len(best), results["best_value"]) == (2, max(best))
     assert results["best_params"].keys() == {"lr", "rho", "temperature"}
     assert len(read_json(sweep / "sweep.json")["jobs"]) == 2
+    (sweep / "sweep.yaml").unlink()  # as a kill leaves it
+    one_more = ("hydra=search", "hydra.sweeper.n_trials=1", *typed[2:])
+    ran = run(capsys, "train", "--multirun", *QUICK, *PUZZLES[:-1], model, "seed=1", *one_more)
+    assert ran.code == 0, ran.err
+    assert len(read_json(sweep / "sweep.json")["jobs"]) == 3
+    assert yaml.safe_load((sweep / "optimization_results.yaml").read_text())["best_value"] >= max(best)
 
 
 def rows(file: Path) -> list[dict[str, str]]:
