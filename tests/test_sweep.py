@@ -170,6 +170,19 @@ def test_an_arm_of_a_package_that_is_not_here_names_the_extra(
     assert ran.err.endswith(f'needs another package (pip install "dopsd[{extra}]")\n')
 
 
+def test_joblib_takes_the_jobs_to_processes_of_its_own(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    sweep = tmp_path / "sweep"
+    typed = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2", f"hydra.sweep.dir={sweep}")
+    ran = run(capsys, "train", "--multirun", *QUICK, *PUZZLES, model, *typed)
+    assert ran.code == 0, ran.err
+    jobs = read_json(sweep / "sweep.json")["jobs"]
+    assert [(job["directory"], job["state"] in ENDED) for job in jobs] == [("seed=1", True), ("seed=2", True)]
+    assert "2 jobs, accuracy on test" in ran.out
+
+
 @pytest.mark.filterwarnings("ignore")  # of Optuna's own
 def test_optuna_looks_for_the_best_on_dev(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
