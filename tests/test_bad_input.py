@@ -36,6 +36,7 @@ TRAIN = [
     ("hydra.job.chdir=maybe", "hydra.job.chdir=maybe: Value 'maybe' is not a valid bool"),
     # arms
     ("divergance=fkl", "divergance=fkl: no such key; did you mean divergence? (arms: fkl, jsd, rkl)"),
+    ("experiment=table5", "experiment=table5: no such arm; did you mean table5_divergence? (collapse, "),
     ("divergence=fk", "divergence=fk: no such arm; did you mean fkl? (fkl, jsd, rkl)"),
     ("clip=0.05", "clip=0.05: must be one of none, nonnegative, pointwise, token"),
     ("logger=false", "logger=false: must be one of csv, tensorboard, wandb"),

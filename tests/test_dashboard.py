@@ -54,7 +54,7 @@ def test_every_view_is_in_the_specification(tmp_path: Path, capsys: pytest.Captu
     assert [panel["xAxis"] for panel in panels["Budget"]] == [f"budget/{name}" for name in BUDGET]
     assert {metric for panel in panels["Collapse"] for metric in panel["metrics"]} >= {
         *("distill/entropy", "distill/clipped_fraction", "distill/top_k_overlap", "rollout/length"),
-        *("rollout/no_end", "eval/accuracy", "distill/negative_share"),
+        *("rollout/no_end", "eval/accuracy", "distill/negative_share", "guard/p", "guard/fell"),
     }
     bars = panels["Ablations"][0]
     assert (bars["metrics"], bars["groupAgg"], bars["groupArea"]) == (

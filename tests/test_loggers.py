@@ -1,18 +1,26 @@
 """A run on W&B, read back from its offline files: one run however often it is resumed; a logger may fail."""
 
+import csv
 import json
 import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from command_line import QUICK, SHORT, read_json, run
 from lightning.pytorch.loggers import CSVLogger
 
+from dopsd.callbacks.guarded_logger import GuardedLogger
 from dopsd.job.found_runs import find_runs
+from dopsd.job.loggers import log_probe
+from dopsd.probes.overlap_finding import OverlapFinding
+from dopsd.probes.verification_finding import VerificationFinding
 
 SMALL_TASK = ("task.max_number=4", "task.dev=2", "task.test=2", "model.init=random")
 
@@ -89,6 +97,36 @@ def test_an_evaluation_is_logged(
     (row,) = read_json(there / "evaluation.json")["rows"]
     assert (logged["evaluation/accuracy"], logged["evaluation/n"]) == (row["accuracy"], 2)
     assert list(folder.glob("files/media/table/evaluation/samples*.table.json"))
+
+
+def test_the_curves_of_a_probe_are_logged_point_by_point(tmp_path: Path) -> None:
+    overlap = OverlapFinding(
+        top_k=2, asked=3, seed=0, overlaps={"suffix": np.array([[0.5, np.nan, 0.25], [1.0, np.nan, 0.75]])}
+    )
+    right, none = torch.tensor([True, False]), torch.tensor([False, False])
+    verification = VerificationFinding(
+        rhos=(0.0, 0.5),
+        max_attempts=4,
+        has_answer=right,
+        first_try=none,
+        shown_answer=torch.stack([none, right]),
+        shown_first_try=torch.stack([none, none]),
+    )
+    logged = {}
+    for name, finding in {"overlap": overlap, "verification": verification}.items():
+        logger = GuardedLogger(
+            partial(CSVLogger, tmp_path, name=name, version=0), title="csv", say=pytest.fail
+        )
+        log_probe([logger], finding.figures(), tmp_path / "probe.png")
+        with (tmp_path / name / "version_0" / "metrics.csv").open() as lines:
+            (row,) = csv.DictReader(lines)
+        logged |= {key.removeprefix("probe/"): float(value) for key, value in row.items()}
+    steps = [key for key in logged if key.startswith("teachers/suffix/by_step/") and key.endswith("/mean")]
+    assert {key.split("/")[3]: logged[key] for key in steps} == {"0": 0.75, "2": 0.5}  # none at step 1
+    assert logged["teachers/suffix/overall/n"] == 2
+    shown = "curves/shown_accepted_answer"
+    assert [logged[f"{shown}/{i}/accuracy"] for i in range(2)] == [0.0, 0.5]
+    assert [logged[f"rhos/{i}"] for i in range(2)] == [0.0, 0.5]
 
 
 @pytest.mark.parametrize("failing", ["__init__", "log_metrics", "log_hyperparams"])

@@ -61,6 +61,7 @@ def test_seeds_are_pooled_and_what_did_not_end_is_named(
     assert "\n2: refused; rho=2: must be less\n" in out
     lines = (tmp_path / "sweep.md").read_text().splitlines()
     assert lines[2] == f"| rho=0.1 | 1, 2 | {pooled} | {pooled} | {pooled} |"
+    assert lines[-2:] == ["", "2: refused; rho=2: must be less"]
     assert lines[3].startswith("| rho=0.5 | 1: nothing learnt, 2: not started | 50.0 % [")
 
 
@@ -137,6 +138,19 @@ def test_a_job_that_fails_or_cannot_be_ends_neither_the_sweep_nor_its_table(
     assert all(state in ENDED or "1.5" in name for name, state in states.items())
 
 
+def test_a_search_that_was_cut_off_says_how_it_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lr=1").mkdir()
+    (tmp_path / "lr=1" / "config.yaml").touch()
+    ran = run(capsys, "train", f"resume={tmp_path}")
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+    assert ran.err.startswith(
+        f"dopsd: resume={tmp_path}: must be a run's directory, or that of a sweep with its"
+    )
+    assert f"its own command and hydra.sweep.dir={tmp_path}, if hydra.sweeper.storage keeps" in ran.err
+
+
 @pytest.mark.parametrize(
     ("typed", "extra"),
     [
@@ -156,6 +170,19 @@ def test_an_arm_of_a_package_that_is_not_here_names_the_extra(
     assert ran.err.endswith(f'needs another package (pip install "dopsd[{extra}]")\n')
 
 
+def test_joblib_takes_the_jobs_to_processes_of_its_own(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    sweep = tmp_path / "sweep"
+    typed = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=1,2", f"hydra.sweep.dir={sweep}")
+    ran = run(capsys, "train", "--multirun", *QUICK, *PUZZLES, model, *typed)
+    assert ran.code == 0, ran.err
+    jobs = read_json(sweep / "sweep.json")["jobs"]
+    assert [(job["directory"], job["state"] in ENDED) for job in jobs] == [("seed=1", True), ("seed=2", True)]
+    assert "2 jobs, accuracy on test" in ran.out
+
+
 @pytest.mark.filterwarnings("ignore")  # of Optuna's own
 def test_optuna_looks_for_the_best_on_dev(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -172,6 +199,12 @@ def test_optuna_looks_for_the_best_on_dev(
     assert (len(best), results["best_value"]) == (2, max(best))
     assert results["best_params"].keys() == {"lr", "rho", "temperature"}
     assert len(read_json(sweep / "sweep.json")["jobs"]) == 2
+    (sweep / "sweep.yaml").unlink()  # as a kill leaves it
+    one_more = ("hydra=search", "hydra.sweeper.n_trials=1", *typed[2:])
+    ran = run(capsys, "train", "--multirun", *QUICK, *PUZZLES[:-1], model, "seed=1", *one_more)
+    assert ran.code == 0, ran.err
+    assert len(read_json(sweep / "sweep.json")["jobs"]) == 3
+    assert yaml.safe_load((sweep / "optimization_results.yaml").read_text())["best_value"] >= max(best)
 
 
 def rows(file: Path) -> list[dict[str, str]]:

@@ -106,8 +106,9 @@ def raw_value(config: DictConfig, key: str) -> str | None:
 
 
 def suggestion(wrong: str, known: Collection[str]) -> str:
-    """`; did you mean ...`, or all there is."""
-    close = get_close_matches(wrong, known, n=1)
+    """`; did you mean ...`, a name that begins so before one that is only like it, or all there is."""
+    beginning = [name for name in known if wrong and name.startswith(wrong)]
+    close = get_close_matches(wrong, beginning, n=1, cutoff=0) or get_close_matches(wrong, known, n=1)
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known)) or 'none'}"
 
 

@@ -76,7 +76,11 @@ class BeforeAnything(Callback):
 
 def interrupted() -> str:
     """What is said after Ctrl-C between the runs of a sweep, or before the first."""
-    return f"interrupted; go on with: {resume_command(_sweep[0][0])}" if _sweep else "interrupted"
+    if not _sweep:
+        return "interrupted"
+    sweep, jobs = _sweep[0]
+    ways = resume_command(sweep) if jobs else f"the same command and hydra.sweep.dir={sweep}"
+    return f"interrupted; go on with: {ways}"
 
 
 def leave_sweep_table() -> None:

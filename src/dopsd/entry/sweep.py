@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from dopsd.config.errors import UserError
 from dopsd.config.paths import SWEEP, spelled
 from dopsd.config.saved import CONFIG, key_of
 from dopsd.config.sweep_list import read_jobs
@@ -68,9 +69,18 @@ def _unfinished(run: Path, overrides: Sequence[str], more: Sequence[str]) -> Ite
 
 
 def _resumed_sweep(arguments: Sequence[str]) -> Path | None:
-    """The directory of the sweep that `resume` names; None for that of a run."""
+    """The directory of the sweep that `resume` names; None for a run's; raises UserError for one without a list."""
     values = [argument for argument in arguments if key_of(argument) == "resume"]
     if not values:
         return None
     directory = Path(str(OverridesParser.create().parse_override(values[-1]).value()))
-    return directory if (directory / SWEEP).is_file() and not (directory / CONFIG).is_file() else None
+    if (directory / CONFIG).is_file():
+        return None
+    if (directory / SWEEP).is_file():
+        return directory
+    if any(directory.glob(f"*/{CONFIG}")):
+        raise UserError(
+            f"resume={directory}: must be a run's directory, or that of a sweep with its {SWEEP}; a search that was "
+            f"cut off goes on with its own command and hydra.sweep.dir={directory}, if hydra.sweeper.storage keeps it"
+        )
+    return None

@@ -1,8 +1,10 @@
 """What a user sees while a job runs: progress bars with the time left, and lines that stay."""
 
 import logging
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +15,7 @@ from dopsd import ranks
 
 ENDED_BY = "ended by"
 """How the last line of a log begins that tells why."""
+_SIGN_S = 60  # between two signs of life
 _LINE = logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")
 
 
@@ -52,7 +55,7 @@ class Display:
     """Bars and lines on stderr (bars only on a terminal); the first rank speaks for all.
 
     Every line also goes to the file `log`, behind what stands there, with the time; so do warnings of the program, and
-    those `before` it.
+    those `before` it. Between lines, progress of any kind is a sign of life: the file counts as written, once a minute.
     """
 
     def __init__(self, log: Path | None = None, before: Iterable[logging.LogRecord] = ()) -> None:
@@ -69,8 +72,8 @@ class Display:
             disable=not self._has_bars,
         )
         self._part: TaskID | None = None
-        file = log if ranks.is_first() else None
-        self._log = logging.NullHandler() if file is None else logging.FileHandler(file, encoding="utf-8")
+        self._file, self._signed = log if ranks.is_first() else None, time.monotonic()
+        self._log = logging.FileHandler(self._file, encoding="utf-8") if self._file else logging.NullHandler()
         self._log.setFormatter(_LINE)
         for record in before:
             self._log.handle(record)
@@ -94,6 +97,7 @@ class Display:
 
         def advance(steps: int, note: str = "") -> None:
             self._progress.update(bar, advance=steps, note=note)
+            self._sign()
 
         try:
             yield advance
@@ -105,6 +109,7 @@ class Display:
         if self._part is None:
             self._part = self._progress.add_task(f"  {title}", total=total, note="")
         self._progress.update(self._part, description=f"  {title}", completed=done, total=total)
+        self._sign()
         if done >= total:
             self._progress.remove_task(self._part)
             self._part = None
@@ -119,6 +124,12 @@ class Display:
         if not self._has_bars:
             self._console.print(line, markup=False, soft_wrap=True)
         self._keep(line)
+
+    def _sign(self) -> None:
+        if self._file and time.monotonic() - self._signed >= _SIGN_S:
+            self._signed = time.monotonic()
+            with suppress(OSError):  # nothing to lose a training for
+                os.utime(self._file)
 
     def _keep(self, line: str) -> None:
         self._log.handle(logging.makeLogRecord({"msg": line}))

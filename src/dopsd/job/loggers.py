@@ -74,7 +74,7 @@ def log_evaluation(
 
 
 def log_probe(loggers: Sequence[GuardedLogger], figures: Mapping[str, Any], picture: Path) -> None:
-    """All numbers of a probe as probe/..., and its drawing where the logger takes one."""
+    """All numbers of a probe as probe/..., its curves point by point, and its drawing where the logger takes one."""
     _log(loggers, dict(_numbers(figures, "probe/")))
     for logger in loggers:
         logger.hand_on(partial(_log_picture, picture=picture))
@@ -90,12 +90,19 @@ def _log_picture(logger: Logger, *, picture: Path) -> None:
         logger.log_image("probe/figure", [str(picture)])
 
 
-def _numbers(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    for name, value in node.items():
-        if isinstance(value, Mapping):
+def _numbers(node: Mapping[str, Any] | list[Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Each number under its path; in a list the name is the denoising step where items have one, else the place."""
+    items = node.items() if isinstance(node, Mapping) else map(_named, enumerate(node))
+    for name, value in items:
+        if isinstance(value, Mapping | list):
             yield from _numbers(value, f"{prefix}{name}/")
         elif isinstance(value, int | float):
             yield f"{prefix}{name}", float(value)
+
+
+def _named(item: tuple[int, Any]) -> tuple[int, Any]:
+    place, value = item
+    return (value["step"] if isinstance(value, Mapping) and "step" in value else place), value
 
 
 def wandb_logger(

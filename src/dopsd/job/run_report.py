@@ -10,11 +10,13 @@ from omegaconf import DictConfig
 from dopsd.config.build import prepare_top_level
 from dopsd.config.errors import UserError
 from dopsd.files import WritingError, missing_directories, write_text
-from dopsd.job.found_runs import find_runs
+from dopsd.job.found_runs import Found, find_runs
 from dopsd.job.table import show_table
 from dopsd.method.budget import BUDGET
+from dopsd.report.formats import Table
+from dopsd.report.runs.overlaps import other_probes, overlaps_of
 from dopsd.report.runs.page import page
-from dopsd.report.runs.parts import Part, parts_of
+from dopsd.report.runs.parts import parts_of
 from dopsd.setting import setting
 
 FORMATS = ("markdown", "csv", "latex", "html")
@@ -55,29 +57,41 @@ def leave_run_report(config: DictConfig) -> None:
     except WritingError as error:
         raise UserError(f"out={out}: {error}") from error
     found = find_runs([Path(directory) for directory in asked.runs])
-    parts = parts_of(found.runs, asked.weights)
-    title = asked.title or f"{len(found.runs)} runs in {os.path.commonpath(map(os.path.abspath, asked.runs))}"
+    parts, overlaps = parts_of(found.runs, asked.weights), overlaps_of(found.probes)
+    left_out = other_probes(found.probes)
+    if not parts and not overlaps:
+        raise UserError(f"runs={','.join(asked.runs)}: has neither runs nor overlap probes in it. {left_out}")
+    title = asked.title or f"{_counted(found)} in {os.path.commonpath(map(os.path.abspath, asked.runs))}"
+    tables = [table for part in parts for table in part.tables]
+    tables += [table for of in overlaps for table in (of.table, of.steps_table)]
     out.mkdir(parents=True, exist_ok=True)
-    for name, text in _texts(asked, title, parts).items():
+    for name, text in _texts(asked, title, tables, left_out).items():
         write_text(out / name, text)
     if "html" in asked.wanted:
-        text = page(parts, found.probes, title=title, axes=BUDGET, chosen=asked.axis)
+        text = page(parts, overlaps, title=title, axes=BUDGET, chosen=asked.axis, left_out=left_out)
         write_text(out / "report.html", text)
     for part in parts:
         columns = part.arms_table.head[:-1]
-        rows = [row[:-1] for row in part.arms_table.rows]
+        rows = [row[:-1] for row in part.arms_table.texts]
         show_table(part.arms_table.title, columns, rows, where=out)
+    for of in overlaps:
+        show_table(of.table.title, of.table.head, of.table.texts, where=out)
 
 
-def _texts(asked: RunReport, title: str, parts: Sequence[Part]) -> dict[str, str]:
-    """By the name of a file, all but the page; the points of the curves only as CSV."""
+def _counted(found: Found) -> str:
+    counts = {"runs": len(found.runs), "probes": len(found.probes)}
+    return " and ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def _texts(asked: RunReport, title: str, tables: Sequence[Table], left_out: str) -> dict[str, str]:
+    """By the name of a file, all but the page."""
     texts: dict[str, str] = {}
-    tables = {name: table for part in parts for name, table in part.tables.items()}
-    told = {name: table for name, table in tables.items() if not name.endswith("_curves")}
+    told = [table for table in tables if not table.is_for_programs]
     if "markdown" in asked.wanted:
-        texts["report.md"] = f"# {title}\n\n" + "\n".join(table.as_markdown for table in told.values())
+        heading = f"# {title}\n\n" + (f"{left_out}\n\n" if left_out else "")
+        texts["report.md"] = heading + "\n".join(table.as_markdown for table in told)
     if "csv" in asked.wanted:
-        texts |= {f"{name}.csv": table.as_csv for name, table in tables.items()}
+        texts |= {f"{table.name}.csv": table.as_csv for table in tables}
     if "latex" in asked.wanted:
-        texts["report.tex"] = "\n".join(table.as_latex for table in told.values())
+        texts["report.tex"] = "\n".join(table.as_latex for table in told)
     return texts

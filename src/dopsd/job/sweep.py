@@ -21,13 +21,11 @@ def leave_sweep_table(directory: Path, jobs: Sequence[SweepJob]) -> None:
     rows = [_row(arm, common) for arm in arms]
     columns, cells = ["setting", "seeds", *WEIGHTS], [_cells(*of) for of in zip(rows, arms, strict=True)]
     states = [_state(run, job) for run, job in zip(read, jobs, strict=True)]
+    notes = [f"{of.directory.name}: {of.state}; {of.note}" for of in read if not of.has_ended and of.note]
     run = RunDirectory(directory)
     run.write_json("sweep.json", {"common": sorted(common), "settings": rows, "jobs": states})
-    run.write("sweep.md", markdown(columns, cells))
+    run.write("sweep.md", markdown(columns, cells) + "".join(f"\n{note}\n" for note in notes))
     title = f"{len(jobs)} jobs, accuracy on test, mean over seeds and problems [95 % interval]"
-    notes = [
-        f"{run.directory.name}: {run.state}; {run.note}" for run in read if not run.has_ended and run.note
-    ]
     show_table(title, columns, cells, notes=notes, where=directory)
 
 

@@ -22,7 +22,7 @@ _STEP = "training_step"
 _ARM = Config("arm")  # what a run logs of its setting, the same for all seeds
 _COLLAPSE = (
     *("distill/entropy", "distill/negative_share", "distill/clipped_fraction", "distill/top_k_overlap"),
-    *("rollout/length", "rollout/no_end", "eval/accuracy"),
+    *("rollout/length", "rollout/no_end", "eval/accuracy", "guard/p", "guard/fell"),
 )
 _RUN = (
     *("train/loss", "train/gradient_norm", "train/lr", "rollout/accepted", "rollout/attempts"),
@@ -52,7 +52,7 @@ def _section(name: str, panels: Sequence[BarPlot | LinePlot | MediaBrowser | Run
 
 
 def _bars(metric: str) -> BarPlot:
-    """The mean over the seeds of each arm, with its standard error."""
+    """The mean over the seeds of each arm, with its standard error: W&B draws no confidence interval."""
     return BarPlot(
         title=metric, metrics=[metric], groupby=_ARM, groupby_aggfunc="mean", groupby_rangefunc="stderr"
     )

@@ -26,9 +26,10 @@ def draw_bars(figure: Figure, arms: Sequence[Arm]) -> None:
     places = np.arange(len(arms), dtype=float)
     for (weights, title, color), shift in zip(_BARS, (-_HEIGHT / 2, _HEIGHT / 2), strict=True):
         _draw(axes, [arm.pooled[weights] for arm in arms], places + shift, title=title, color=color)
+    first = next((arm for arm in arms if arm.pooled["base"]), None)
     for place, arm in zip(places, arms, strict=True):
         if base := arm.pooled["base"]:
-            label = "before training" if arm is arms[0] else None
+            label = "before training" if arm is first else None
             axes.plot(
                 [base.accuracy] * 2, [place - 0.42, place + 0.42], color=_BASE, linewidth=2.5, label=label
             )

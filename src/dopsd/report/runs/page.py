@@ -1,6 +1,6 @@
 """The report on runs as one page that needs nothing else: figures inside, one small script that chooses an axis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from dopsd.report.runs.curves import (
     logged_names,
     panels_size,
 )
+from dopsd.report.runs.overlaps import Overlaps
 from dopsd.report.runs.parts import Part, states_of
-from dopsd.report.runs.run import ProbeResult
 from dopsd.report.runs.svg import svg
 from dopsd.report.shown import ShownAnswers, shown_answers
 
@@ -28,7 +28,13 @@ _ANSWERS = 6  # arms whose answers stand side by side
 
 
 def page(
-    parts: Sequence[Part], probes: Sequence[ProbeResult], *, title: str, axes: Sequence[str], chosen: str
+    parts: Sequence[Part],
+    overlaps: Sequence[Overlaps],
+    *,
+    title: str,
+    axes: Sequence[str],
+    chosen: str,
+    left_out: str,
 ) -> str:
     """HTML; `axes` are the names of a budget that curves can be seen over, `chosen` is the first to be."""
     environment = Environment(
@@ -37,7 +43,6 @@ def page(
         trim_blocks=True,
         undefined=StrictUndefined,
     )
-    overlaps = _overlaps(probes)
     runs = [run for part in parts for arm in part.arms for run in arm.runs]
     return environment.get_template("page.html").render(
         title=title,
@@ -46,8 +51,8 @@ def page(
         or "no runs, only probes",
         chosen=chosen,
         parts=[_shown(part, axes) for part in parts],
-        overlap=_overlap(overlaps) if overlaps else None,
-        probes=", ".join(str(probe.directory) for probe in probes),
+        overlaps=[{"table": of.table, "figure": _overlap(of)} for of in overlaps],
+        left_out=left_out,
     )
 
 
@@ -90,21 +95,11 @@ def _panels(part: Part) -> Markup | None:
     return svg(draw, name=f"{part.task} logged", title="what training logged", size=panels_size(names))
 
 
-def _overlap(overlaps: Mapping[str, Sequence[Mapping[str, float]]]) -> Markup:
+def _overlap(of: Overlaps) -> Markup:
     def draw(figure: Figure) -> None:
-        draw_overlap(figure.subplots(), overlaps)
+        draw_overlap(figure.subplots(), of.by_step)
 
-    return svg(draw, name="overlap", title="overlap over denoising steps", size=(8.5, 3.6))
-
-
-def _overlaps(probes: Sequence[ProbeResult]) -> dict[str, Sequence[Mapping[str, float]]]:
-    """Of each overlap probe and each of its teachers, the mean overlap at each denoising step."""
-    found = {}
-    for probe in probes:
-        for teacher, of in probe.content.get("teachers", {}).items():
-            named = teacher if len(probes) == 1 else f"{teacher}, {probe.directory.name}"
-            found[named] = of["by_step"]
-    return found
+    return svg(draw, name=f"{of.task} overlap", title="overlap over denoising steps", size=(8.5, 3.6))
 
 
 def _answers(arms: Sequence[Arm], weights: str) -> Markup | None:

@@ -50,10 +50,10 @@ class Part:
         return self.task + (f" (n = {' or '.join(map(str, counts))})" if counts else "")
 
     @property
-    def tables(self) -> dict[str, Table]:
-        """By the name of a file."""
+    def tables(self) -> list[Table]:
+        """All of them."""
         found = (self.arms_table, self.pairs_table, self.runs_table, self.curves_table)
-        return {table.name: table for table in found if table is not None}
+        return [table for table in found if table is not None]
 
 
 def parts_of(runs: Sequence[Run], weights: str) -> list[Part]:

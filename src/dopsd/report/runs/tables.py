@@ -2,44 +2,37 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
-from dopsd.report.formats import Table
+from dopsd.report.formats import Figures, Table
 from dopsd.report.runs.arms import Arm, common_overrides
 from dopsd.report.runs.pairs import Pair
-from dopsd.report.runs.run import Run
+from dopsd.report.runs.run import WEIGHTS, Run
 
 
 def runs_table(arms: Sequence[Arm]) -> Table:
     """Every run, those that have not ended included; what has not ended says where it stands, if anything does."""
     runs = [(arm, run) for arm in arms for run in arm.runs]
-    has_notes, below = any(run.note for _, run in runs), _below([run for _, run in runs])
+    has_notes = any(run.note for _, run in runs)
+    below, folders = folders_of([run.directory for _, run in runs])
     rows = [
-        [
-            arm.label,
-            run.seed,
-            run.state,
-            *([run.note] if has_notes else []),
-            *_results(run),
-            _path(run, below),
-        ]
-        for arm, run in runs
+        [arm.label, run.seed, run.state, *([run.note] if has_notes else []), *_results(run), folder]
+        for (arm, run), folder in zip(runs, folders, strict=True)
     ]
     notes = ["where it stands"] if has_notes else []
     head = ["arm", "seed", "state", *notes, "base", "best on dev", "last", "folder"]
     return Table(name="runs", title="Runs", head=head, rows=rows, notes=[f"Folders are in {below}."])
 
 
-def _below(runs: Sequence[Run]) -> str:
-    """The folder that has them all."""
-    return os.path.commonpath([run.directory.absolute() for run in runs])
+def folders_of(directories: Sequence[Path]) -> tuple[str, list[str]]:
+    """The folder that has them all, and each as told from there."""
+    whole = [directory.absolute() for directory in directories]
+    below = os.path.commonpath(whole)
+    return below, [os.path.relpath(directory, below) for directory in whole]
 
 
-def _path(run: Run, below: str) -> str:
-    return os.path.relpath(run.directory.absolute(), below)
-
-
-def _results(run: Run) -> list[str]:
-    return [str(run.results[weights]) if run.has_ended else "-" for weights in ("base", "best", "final")]
+def _results(run: Run) -> list[Figures]:
+    return [Figures.of(run.results.get(weights)) for weights in WEIGHTS]
 
 
 def arms_table(arms: Sequence[Arm]) -> Table:
@@ -47,7 +40,7 @@ def arms_table(arms: Sequence[Arm]) -> Table:
     common = common_overrides([arm.setting for arm in arms])
     typed = [" ".join(override for override in arm.setting if override not in common) for arm in arms]
     rows = [
-        [arm.label, _seeds(arm), *("-" if it is None else str(it) for it in arm.pooled.values()), of]
+        [arm.label, _seeds(arm), *map(Figures.of, arm.pooled.values()), of]
         for arm, of in zip(arms, typed, strict=True)
     ]
     head = ["arm", "seeds", "base", "best on dev", "last", "typed"]
@@ -74,14 +67,18 @@ def pairs_table(pairs: Sequence[Pair], weights: str) -> Table:
     return Table(name="pairs", title=f"Paired tests ({named})", head=head, rows=rows, notes=notes)
 
 
-def _compared(pair: Pair) -> list[str]:
-    if pair.comparison is None:
-        return ["-", f"not compared: {pair.why_not}", "-", "-", "-"]
-    by_seed = pair.comparison.by_seed
-    tests = [it.mcnemar for it in by_seed.values()]
+def _compared(pair: Pair) -> list[str | Figures]:
+    of = pair.comparison
+    if of is None:
+        return [f"not compared: {pair.why_not}", *[Figures()] * 3, "-"]
+    tests = [it.mcnemar for it in of.by_seed.values()]
     exact = ["-" if test is None else f"{test.exact_p:.2g}" for test in tests]
-    p, adjusted = ("-" if it is None else f"{it:.2g}" for it in (pair.comparison.p, pair.adjusted))
-    return [", ".join(by_seed), pair.comparison.points, p, adjusted, ", ".join(exact)]
+    difference = Figures(text=of.points, numbers={"": of.difference, "low": of.low, "high": of.high})
+    return [", ".join(of.by_seed), difference, _p(of.p), _p(pair.adjusted), ", ".join(exact)]
+
+
+def _p(p: float | None) -> Figures:
+    return Figures() if p is None else Figures(text=f"{p:.2g}", numbers={"": p})
 
 
 def curves_table(arms: Sequence[Arm]) -> Table:
@@ -90,7 +87,8 @@ def curves_table(arms: Sequence[Arm]) -> Table:
     budgets = dict.fromkeys(name for _, _, row in rows for name in row if name.startswith("budget/"))
     columns = ["eval/accuracy", "eval/low", "eval/high", *budgets]
     cells = [[label, *about, *(_number(row.get(name)) for name in columns)] for label, about, row in rows]
-    return Table(name="curves", title="Dev accuracy", head=["arm", "seed", "state", *columns], rows=cells)
+    head = ["arm", "seed", "state", *columns]
+    return Table(name="curves", title="Dev accuracy", head=head, rows=cells, is_for_programs=True)
 
 
 def _points(arms: Sequence[Arm]) -> Iterator[tuple[str, list[str], Mapping[str, float]]]:
