@@ -23,6 +23,7 @@ class StopAt:
     training (with gradients), and without gradients (the teacher, old and reference weights). Tokens are the columns
     of all these forwards, prompts included, padding not. Device seconds are the first device's in training steps.
     What is computed a second time to save memory, evaluations, and what is only logged do not count.
+    Another model's forwards count as many FLOP a token as the student's.
     """
 
     completions: Limit
