@@ -36,7 +36,7 @@ from dopsd.method.pair_source import RolloutPairs
 from dopsd.method.sft import RolloutSFT, TeacherSFT
 from dopsd.method.teacher_weights import FixedWeights
 from dopsd.policy.clipped_ratio import ClippedRatio
-from dopsd.rollout import Rollout
+from dopsd.rollout import Cost, Rollout
 
 forecast = import_module("dopsd.job.forecast")  # dopsd.job has the function of this name
 ALL = Learning(learn_from="all")
@@ -182,6 +182,15 @@ def test_an_autoregressive_teacher_computes_two_columns_a_token(model: str, meth
     spent, foretold = spent_and_foretold(of, DRAWS[:2])
     assert foretold == pytest.approx(spent)
     assert foretold["denoising_forwards"] == 2 * test_teachers_answers.LENGTH
+
+
+def test_a_method_without_rollouts_is_not_said_to_sample() -> None:
+    names = ("completions", "denoising_forwards", "training_forwards", "no_gradient_forwards")
+    cost = dict(zip(names, (0, 0, 60, 0), strict=True))
+    evaluated = Cost(completions=4, denoising_forwards=24)
+    assert forecast._counted({0: cost}, evaluated) == [
+        "at most    60 forwards with gradients and 0 without, 24 in evaluations"
+    ]
 
 
 def test_a_limit_ends_it_and_what_was_spent_is_not_said_again() -> None:
