@@ -99,7 +99,7 @@ def test_fast_run(
     small = GROUPS if needs_right_ones else (*QUICK, model, "model.init=random", *more)
     updates = 2 if first in POLICY else 1
     if first in POLICY and len(choices) > 1:  # some likelihoods take many forwards
-        small, updates = (*small, "prompts_per_step=4", "inner_updates=1"), 1
+        small, updates = (*small, "prompts_per_step=4", "inner_updates=1", "denoising_steps=10"), 1
     if "reward=d1_sudoku" in typed:
         small += ("task=sudoku",)  # whose cells it counts
     ran = run(capsys, "train", *small, *choices, where)
