@@ -100,6 +100,8 @@ def test_fast_run(
     updates = 2 if first in POLICY else 1
     if first in POLICY and len(choices) > 1:  # some likelihoods take many forwards
         small, updates = (*small, "prompts_per_step=4", "inner_updates=1", "denoising_steps=10"), 1
+    if "source=accepted_rollouts" in typed:
+        small += ("prompts_per_step=8",)  # enough that one is accepted
     if "reward=d1_sudoku" in typed:
         small += ("task=sudoku",)  # whose cells it counts
     ran = run(capsys, "train", *small, *choices, where)

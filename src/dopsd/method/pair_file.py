@@ -53,6 +53,10 @@ class FilePairs(PairSource):
             more = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
             self._refuse(f"no training example of task={task.name} has the id {unknown[0]!r}{more}")
 
+    def canvas(self, rollout: Rollout | None) -> int:
+        """Tokens of an answer."""
+        return self.gen_length
+
     def answers(
         self, batch: Sequence[Draw], rollout: RolloutBatch | None, *, chat: Chat, seed: int
     ) -> Answers:

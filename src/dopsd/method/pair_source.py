@@ -54,12 +54,15 @@ class PairSource(ABC):
     """Whose rollouts it is given: of the weights before training, or of the current ones; None: it needs none."""
     has_texts: bool
     """Whether an answer may be a text that was not sampled here."""
-    gen_length: int | None = None
-    """Tokens of an answer; None: as many as in a rollout."""
 
     @abstractmethod
     def check(self, task: Task, rollout: Rollout | None) -> None:
         """Raises ValueError where there can be no pairs."""
+
+    def canvas(self, rollout: Rollout | None) -> int:
+        """Tokens of an answer: as many as in a rollout."""
+        assert rollout is not None
+        return rollout.sampler.gen_length
 
     @abstractmethod
     def answers(

@@ -93,7 +93,7 @@ class VRPO(OnPolicy):
 
     def most_spent(self, load: Workload) -> Spending:
         """A pair for each prompt, scored by the student and by the reference before it is learnt from."""
-        length = self.pairs.gen_length or self.rollout.sampler.gen_length
+        length = self.pairs.canvas(self.rollout if self.pairs.writer else None)
         steps = self.rollout.sampler.most_steps if self.pairs.writer else length
         views, width = (
             2 * load.prompts * self.likelihood.most_views(length, steps),
