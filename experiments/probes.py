@@ -15,6 +15,7 @@ from typing import Any
 from results import HERE, folder, published, summaries, write_results
 
 from dopsd.config.saved import key_of
+from dopsd.evaluation.bootstrap import Mean
 from dopsd.evaluation.interval import Interval
 from dopsd.report.formats import markdown
 
@@ -90,15 +91,11 @@ def overlap(found: Mapping[str, Mapping[str, Any]]) -> str:
     paper = published("figure3_overlap")
     teachers = [*next(iter(found.values()))["teachers"]]
     rows = [
-        [name, *(share(run["teachers"][it]["overall"]) for it in teachers)] for name, run in found.items()
+        [name, *(str(Mean(**run["teachers"][it]["overall"])) for it in teachers)]
+        for name, run in found.items()
     ]
     rows.append(["the paper's LLaDA-8B", *(paper.get(it, "") for it in teachers)])
     return markdown(["", *teachers], rows)
-
-
-def share(of: Mapping[str, float]) -> str:
-    """`96.9 % [96.6, 97.1]`."""
-    return f"{100 * of['mean']:.1f} % [{100 * of['low']:.1f}, {100 * of['high']:.1f}]"
 
 
 TABLES = {"toy_verification": toy_verification, "overlap": overlap}

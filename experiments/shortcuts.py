@@ -16,7 +16,7 @@ from matplotlib.ticker import PercentFormatter
 
 from dopsd.evaluation.paired_seeds import SeedsComparison, Shares
 from dopsd.figure import plain
-from dopsd.report.answers import OF_A_RUN, Answers
+from dopsd.job.found_runs import find_runs
 
 EXACT = "exact"
 
@@ -62,11 +62,7 @@ def change(runs: Path, exact: Path, weights: str) -> str:
 
 def answered(runs: Path, weights: str) -> dict[str, Shares]:
     """What each seed of the runs in a directory answered right on test."""
-    answers = {}
-    for summary in sorted(runs.rglob("summary.json")):
-        scores = Answers.read(summary.parent / OF_A_RUN / f"{weights}.jsonl", weights).scores
-        answers[str(json.loads(summary.read_text())["seed"])] = scores.shares[scores.metric]
-    return answers
+    return {run.seed: run.shares(weights) for run in find_runs([runs]).runs}
 
 
 def rate(runs: list[dict]) -> float:

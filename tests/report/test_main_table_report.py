@@ -1,4 +1,4 @@
-"""The report of the main table, of what there is: the paper's figures beside ours, and of which runs it is made."""
+"""The report of the main table, of what there is: the paper's figures beside ours, its runs, and its differences."""
 
 import json
 import sys
@@ -13,6 +13,7 @@ from dopsd.method.budget import BUDGET
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 
 import main_table_report
+from shortcuts import change
 
 GIT = {"revision": "a" * 40, "dirty": False}
 SPENT = dict.fromkeys(BUDGET, 4.0) | {"device_seconds": 2.0, "git": GIT}
@@ -41,3 +42,23 @@ def test_the_papers_figures_stand_beside_ours(tmp_path: Path, monkeypatch: pytes
     assert (found["seeds"], found["n"]) == ([1, 2], [2])
     assert len(found["sudoku"]["dopsd"]["seeds"]) == 2
     assert found["countdown"]["dopsd"]["seeds"] == []
+
+
+def test_seeds_that_agree_do_not_make_a_difference_certain(tmp_path: Path) -> None:
+    """Every seed fails at the same puzzle of eight: over seeds alone the interval would have no width."""
+    for seed in (1, 2, 3):
+        right = [True] * 6 + [False] * 2
+        ended(tmp_path / "ours" / str(seed), right, f"seed={seed}")
+        ended(tmp_path / "other" / str(seed), [False, *right[1:]], f"seed={seed}")
+    text = change(tmp_path / "other", tmp_path / "ours", "best")
+    low, high = (float(bound) for bound in text.split("[")[1].rstrip("]").split(", "))
+    assert text.startswith("-12.5 points")
+    assert low < -25
+    assert high > 0
+
+
+def test_runs_of_other_seeds_are_not_compared(tmp_path: Path) -> None:
+    ended(tmp_path / "ours" / "a", [True, False], "seed=1")
+    ended(tmp_path / "other" / "a", [True, True], "seed=2")
+    with pytest.raises(ValueError, match="no seed in common"):
+        change(tmp_path / "other", tmp_path / "ours", "best")

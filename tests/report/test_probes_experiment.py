@@ -20,7 +20,9 @@ CONTENT = {
     "rhos": [0.0, 0.1, 0.25, 0.5],
     "curves": {"shown_accepted_answer": [SHARE] * 4},
     "pass_at_k": SHARE,
-    "teachers": {key: {"overall": {"mean": 0.9, "low": 0.8, "high": 1.0}} for key in ("suffix", "ar_prefix")},
+    "teachers": {
+        key: {"overall": {"mean": 0.9, "low": 0.8, "high": 1.0, "n": 8}} for key in ("suffix", "ar_prefix")
+    },
 }
 
 

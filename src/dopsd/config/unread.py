@@ -19,7 +19,9 @@ READ_BY_EVERY_RUN = (
 )
 _EVERY_METHODS = "ours"
 _PRESET_OF_A_METHOD = "parity/method"
-_DECIDING = ("method", "source", "answers", "pairs", "teacher", "lora")
+BRINGING = ("source", "answers", "pairs")
+"""Groups of a method whose arms bring different keys."""
+_DECIDING = ("method", *BRINGING, "teacher", "lora")
 
 
 def refuse_unread_by_run(config: DictConfig, arms: Mapping[str, str], typed: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ from dopsd.config.errors import ElsewhereError, UserError
 from dopsd.config.of_a_probe import read_by_probe
 from dopsd.config.rows import READ_BY_EVALUATION
 from dopsd.config.saved import key_of
-from dopsd.config.unread import READ_BY_EVERY_RUN, reached
+from dopsd.config.unread import BRINGING, READ_BY_EVERY_RUN, reached
 
 _PACKAGE = Path(__file__).parents[1]
 CONF = str(next(p for p in (_PACKAGE / "conf", _PACKAGE.parents[1] / "conf") if p.is_dir()))
@@ -26,8 +26,6 @@ _IN_AN_EXTRA = {
     "hydra/sweeper": {"optuna": "optuna"},
 }
 """Arms that come with other packages, and what to install for them."""
-_BRINGING = ("source", "answers", "pairs")
-"""Groups of a method whose arms bring different keys."""
 
 
 def explain(error: BaseException, arguments: Sequence[str], entry: str) -> str:
@@ -171,7 +169,7 @@ def _of_another_method(key: str, arguments: Sequence[str], entry: str) -> str | 
     having = [method for method in arms("method") if name in _composed(entry, [f"method={method}"])]
     without = [method for method in _methods(arguments) if method not in having]
     if having and not without:
-        chosen = [choice for choice in _choices(name, arguments) if key_of(choice) in _BRINGING]
+        chosen = [choice for choice in _choices(name, arguments) if key_of(choice) in BRINGING]
         lacks = chosen and name not in _composed(entry, _choices(name, arguments))
         return f"{' '.join(chosen)} has no {name}" if lacks else None
     if not having:

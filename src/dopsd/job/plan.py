@@ -21,8 +21,9 @@ from dopsd.job.dropout import check_dropout
 from dopsd.job.hardware import Hardware
 from dopsd.job.launcher import environment
 from dopsd.job.learnable import check_learnable, check_revealing
+from dopsd.job.limits import check_limits
 from dopsd.job.structure import check_form, check_own_blocks, check_trainable
-from dopsd.method.budget import BUDGET, OF_ROLLOUTS, StopAt
+from dopsd.method.budget import BUDGET, StopAt
 from dopsd.method.teacher_weights import EMAWeights
 from dopsd.model.configuration import LLaDAConfig
 from dopsd.model.options import check_options
@@ -101,7 +102,7 @@ class Plan:
         _check_examples(plan, config)
         _check_solutions(plan)
         if plan.trained_by is not None:
-            _check_budget(plan)
+            check_limits(plan)
             check_learnable(plan.method.arguments, config)
             check_dropout(plan.method, plan.lora, config, arm=plan.trained_by)
             plan.method.check(plan.method.target.check, task=plan.task)
@@ -191,19 +192,6 @@ def _check_share(plan: Plan, config: DictConfig) -> None:
         raise UserError(
             f"sft_share={share:g}: must be a multiple of {processes}/{prompts} (prompts_per_step={prompts}{each})"
         )
-
-
-def _check_budget(plan: Plan) -> None:
-    """What is never spent never ends a training, and no curve can be drawn over it."""
-    if plan.method.arguments.get("rollout") is not None:
-        return
-    limits = plan.stop_at.limits if plan.stop_at else {}
-    asked = {name: f"stop_at.{name}={limit:g}" for name, limit in limits.items()}
-    asked |= {plan.settings.curve_over: f"curve_over={plan.settings.curve_over}"}
-    for name in OF_ROLLOUTS:
-        if name in asked:
-            spent = ", ".join(it for it in BUDGET if it not in OF_ROLLOUTS)
-            raise UserError(f"{asked[name]}: this method samples nothing, it spends {spent}")
 
 
 def _check_sharding(plan: Plan) -> None:

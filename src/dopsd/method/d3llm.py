@@ -191,9 +191,7 @@ class RolloutD3LLM(D3LLM, OnPolicy):
 
     def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
         """All that was written, or what was accepted of it."""
-        rollout = self.roll_out(batch, prompts, writer=self._writer)
-        is_learnt = rollout.accepted | (self.learn_from == "all")
-        return rollout.answering(prompts, self.chat.special.end_ids)[is_learnt]
+        return self.written(batch, prompts, learn_from=self.learn_from, writer=self._writer)
 
     def most_spent(self, load: Workload) -> Spending:
         """All that is kept is learnt."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from dopsd import ranks
 from dopsd.diffusion.denoiser import Denoiser
 from dopsd.diffusion.prompts import Prompts
+from dopsd.diffusion.responses import Responses
 from dopsd.memory import needing
 from dopsd.method.method import Method
 from dopsd.method.spending import Workload
@@ -58,6 +59,19 @@ class OnPolicy(Method):
         self.budget.roll_out(rollout.cost)
         self._log_rollout(rollout, name)
         return rollout
+
+    def written(
+        self,
+        batch: Sequence[Draw],
+        prompts: Prompts,
+        *,
+        learn_from: Literal["accepted", "all"],
+        **by: Any,
+    ) -> Responses:
+        """Of a rollout (by whom: as roll_out takes it) all that was written, or what was accepted of it."""
+        rollout = self.roll_out(batch, prompts, **by)
+        is_learnt = rollout.accepted | (learn_from == "all")
+        return rollout.answering(prompts, self.chat.special.end_ids)[is_learnt]
 
     @property
     def tries_per_prompt(self) -> tuple[int, ...]:

@@ -134,8 +134,7 @@ class RolloutSFT(SFT, OnPolicy):
 
     def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
         """The accepted ones of the answers that the rollout keeps."""
-        rollout = self.roll_out(batch, prompts)
-        return rollout.answering(prompts, self.chat.special.end_ids)[rollout.accepted]
+        return self.written(batch, prompts, learn_from="accepted")
 
     def most_spent(self, load: Workload) -> Spending:
         """All that is kept is accepted."""
@@ -167,9 +166,9 @@ class TeacherSFT(SFT, OnPolicy):
 
     def responses(self, batch: Sequence[Draw], prompts: Prompts) -> Responses:
         """All that the teacher wrote, or what was accepted of it."""
-        rollout = self.roll_out(batch, prompts, writer=self._teacher, autoregressive=True)
-        is_learnt = rollout.accepted | (self.learn_from == "all")
-        return rollout.answering(prompts, self.chat.special.end_ids)[is_learnt]
+        return self.written(
+            batch, prompts, learn_from=self.learn_from, writer=self._teacher, autoregressive=True
+        )
 
     def most_spent(self, load: Workload) -> Spending:
         """All that is kept is learnt, and was written token after token."""
