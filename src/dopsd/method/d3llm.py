@@ -19,7 +19,7 @@ from dopsd.distillation.curriculum import BlockLength, MaskRatio
 from dopsd.memory import needing
 from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
-from dopsd.method.on_policy import OnPolicy
+from dopsd.method.on_policy import LearnFrom, OnPolicy
 from dopsd.method.shares import share_of
 from dopsd.method.solutions import solutions
 from dopsd.method.spending import Spending, Workload
@@ -161,12 +161,12 @@ class RolloutD3LLM(D3LLM, OnPolicy):
     def __init__(
         self,
         *,
-        learn_from: Literal["accepted", "all"],
+        learn_from: LearnFrom,
         teacher_weights: TeacherWeights | None = None,
         **shared: Any,
     ):
         super().__init__(**shared)
-        self.learn_from = learn_from
+        self.learn_from: LearnFrom = learn_from
         self._writer = self.other_weights = (
             None if teacher_weights is None else teacher_weights.attach(self.network)
         )

@@ -16,6 +16,8 @@ from dopsd.model import dropout_off, in_step, sampling
 from dopsd.rollout import Cost, Rollout, RolloutBatch
 from dopsd.stream import Draw
 
+LearnFrom = Literal["accepted", "all"]  # which answers of a rollout
+
 
 class OnPolicy(Method):
     """A method that asks the student for rollouts, each rank for its part of them."""
@@ -65,7 +67,7 @@ class OnPolicy(Method):
         batch: Sequence[Draw],
         prompts: Prompts,
         *,
-        learn_from: Literal["accepted", "all"],
+        learn_from: LearnFrom,
         **by: Any,
     ) -> Responses:
         """Of a rollout (by whom: as roll_out takes it) all that was written, or what was accepted of it."""

@@ -16,7 +16,7 @@ from dopsd.diffusion.views import Views
 from dopsd.distillation.block_states import masked_in_blocks
 from dopsd.method.budget import Forwards
 from dopsd.method.method import Method
-from dopsd.method.on_policy import OnPolicy
+from dopsd.method.on_policy import LearnFrom, OnPolicy
 from dopsd.method.shares import share_of
 from dopsd.method.spending import Spending, Workload
 from dopsd.method.teacher_weights import TeacherWeights, autoregressive, check_constant
@@ -148,11 +148,9 @@ class TeacherSFT(SFT, OnPolicy):
     has_autoregressive_teacher = True
     takes_refused = "learn_from=all"
 
-    def __init__(
-        self, *, teacher_weights: TeacherWeights, learn_from: Literal["accepted", "all"], **shared: Any
-    ):
+    def __init__(self, *, teacher_weights: TeacherWeights, learn_from: LearnFrom, **shared: Any):
         super().__init__(**shared)
-        self.learn_from = learn_from
+        self.learn_from: LearnFrom = learn_from
         self._teacher = self.other_weights = autoregressive(teacher_weights, self.network)
 
     @staticmethod
