@@ -7,6 +7,7 @@ where it stopped. Writes parallelism.json, .md (with the AUP of d3LLM) and .png 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -68,9 +69,10 @@ def points(where: Path, *settings: str) -> list[dict[str, float]]:
 
 
 def decoded(directory: Path, *settings: str) -> list[dict]:
-    """The rows of one evaluation, made unless it is there; raises CalledProcessError where that fails."""
+    """The rows of one evaluation, made anew unless it has ended; raises CalledProcessError where that fails."""
     report = directory / "evaluation.json"
     if not report.exists():
+        shutil.rmtree(directory, ignore_errors=True)
         subprocess.run(
             [sys.executable, "-m", "dopsd.evaluate", f"hydra.run.dir={directory}", *settings],
             check=True,

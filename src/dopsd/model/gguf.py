@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig, PreTrainedTokenizerFast
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 
@@ -38,7 +38,11 @@ def tensors(file: Path, dtype: torch.dtype) -> dict[str, Tensor]:
     config = AutoConfig.for_model(**config_fields(file))
     with redirect_stderr(StringIO()):  # its progress bar, which has no switch
         read = AutoModelForCausalLM.from_pretrained(
-            file.parent, gguf_file=file.name, config=config, dtype=dtype
+            file.parent,
+            gguf_file=file.name,
+            config=config,
+            dtype=dtype,
+            quantization_config=GgufConfig(dequantize=True),
         )
     return read.state_dict()
 
