@@ -49,8 +49,8 @@ class Part:
     steps: int
     evaluations: int
     at_thresholds: int  # test problems
+    eval_limit: int | None = None  # problems of every evaluation
     runs: Path = Path("runs/opdlm")
-    typed: tuple[str, ...] = ()  # for all, evaluations included
 
     def run(self) -> None:
         """Whatever has not been run, two arms at a time; raises CalledProcessError where a run fails."""
@@ -75,7 +75,7 @@ class Part:
     def settings(self, arm: str, lr: float, *, part: int) -> tuple[str, ...]:
         """What a run is typed with but for its seed; a search has half of the steps (`part=2`)."""
         steps, every = max(1, self.steps // part), max(1, self.steps // self.evaluations)
-        shared = (*self.task, f"lr={lr}", "block_length=4", "cache=exact", *self.typed)
+        shared = (*self.task, f"lr={lr}", "block_length=4", "cache=exact", *self.limit)
         if arm == ON_TOP:
             on_top = f"max_steps={min(ON_TOP_STEPS, self.steps) // part}"
             return (*shared, f"init={self.best}", "lora=default", on_top, "eval_every=5")
@@ -85,6 +85,11 @@ class Part:
             return (*shared, "method=opdlm", *OPDLM[arm], *limits)
         limits = (f"max_steps={SFT_STEPS * steps}", f"stop_at.tokens={self.tokens('opdlm') / part:.0f}")
         return (*shared, *AS_SFT, *limits, f"eval_every={SFT_APART * every}")
+
+    @property
+    def limit(self) -> tuple[str, ...]:
+        """What is typed for all, evaluations included."""
+        return () if self.eval_limit is None else (f"eval_limit={self.eval_limit}",)
 
     def seeds_of(self, arm: str) -> Path:
         """The runs that count."""
@@ -113,7 +118,7 @@ class Part:
     def teacher(self, split: str) -> dict[str, Any]:
         """The start itself, read as it was trained: token after token."""
         alone = ("block_length=1", f"denoising_steps={self.gen_length}", "cache=exact", f"split={split}")
-        settings = (*self.task, *self.start, f"gen_length={self.gen_length}", *alone, *self.typed)
+        settings = (*self.task, *self.start, f"gen_length={self.gen_length}", *alone, *self.limit)
         [row] = decoded(self.runs / "teacher" / split, *settings)
         return {name: row[name] for name in ("accuracy", "low", "high", "n")}
 
@@ -137,11 +142,12 @@ PARTS = {
         gen_length=64,
         conversion=("prompts_per_step=16", "updates_per_rollout=4", "logger=tensorboard"),
         arms=("opdlm", "opdlm_next"),
-        learning_rates=(1e-4,),
+        learning_rates=(3e-4,),
         seeds="1",
-        steps=100,
-        evaluations=4,
+        steps=50,
+        evaluations=2,
         at_thresholds=64,
+        eval_limit=128,
     ),
 }
 
@@ -163,8 +169,9 @@ def main() -> None:
             parts["tiny"], start=("model=tiny_ar", f"model.path={asked.start.absolute()}")
         )
     for name, part in parts.items():
-        limit = (f"eval_limit={asked.eval_limit}",) if asked.eval_limit else ()
-        parts[name] = replace(part, steps=asked.steps or part.steps, typed=limit)
+        parts[name] = replace(
+            part, steps=asked.steps or part.steps, eval_limit=asked.eval_limit or part.eval_limit
+        )
     for name in asked.parts:
         parts[name].run()
     leave(parts)

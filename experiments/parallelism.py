@@ -24,7 +24,13 @@ from dopsd.evaluation.aup import accuracy_under_parallelism
 from dopsd.figure import plain
 from dopsd.job.table import markdown
 
-THRESHOLDS = ("0.95", "0.9", "0.8", "0.7", "0.5")  # and one token a step
+THRESHOLDS = (
+    "0.95",
+    "0.9",
+    "0.8",
+    "0.7",
+    "0.5",
+)  # and the schedule of the task: one token a step, of Sudoku two
 ARMS = ("base", "dopsd", "sft_solutions", "diffu_grpo", "d3llm")
 N = 256  # test puzzles
 Points = Sequence[Mapping[str, float]]
@@ -53,7 +59,7 @@ def whose(arm: Path, task: str) -> tuple[str, ...]:
 
 
 def points(where: Path, *settings: str) -> list[dict[str, float]]:
-    """Tokens a forward and accuracy at one token a step and at each threshold; means over seeds."""
+    """Tokens a forward and accuracy by the schedule and at each threshold; means over seeds."""
     exact = where / "exact"
     found = [decoded(exact, *settings)]
     for threshold in THRESHOLDS:
@@ -93,7 +99,7 @@ def table(arms: Mapping[str, Points]) -> str:
         ]
         for name, found in arms.items()
     ]
-    return markdown(["method", "one token a step", *THRESHOLDS, "AUP"], rows)
+    return markdown(["method", "schedule", *THRESHOLDS, "AUP"], rows)
 
 
 def draw(results: Mapping[str, Mapping[str, Points]], file: Path) -> None:
