@@ -1,8 +1,8 @@
 """One training step of diffu-GRPO, VRPO and SFT at LLaDA's vocabulary beside the straightforward way: `make bench`.
 
 Adds `methods` to benchmarks/results/cpu.json and prints a table. Learning and sampling are measured apart: both ways
-learn from the same completions, must come to the same loss and gradient norm, and each runs in a process of its own so
-that its peak memory is its own.
+learn from the same completions, must come to the same loss and gradient norm, and each runs in a process of its own.
+Memory is that of the tensors of a learning step, not of the process.
 """
 
 import json
@@ -18,7 +18,7 @@ from reference import decode_one, gumbel_tokens
 from reference_methods import Figures, grpo_step, sft_step, vrpo_step
 from rich.console import Console
 from rich.table import Table
-from setup import add, in_own_process, load, memory_from_here, wide_vocabulary
+from setup import add, in_own_process, live_memory_gb, load, wide_vocabulary
 from step import timed
 
 from dopsd.diffusion.noise import example_keys
@@ -67,9 +67,10 @@ def measure(name: str, way: str, part: str) -> dict:
         times = [timed(partial(sample, method, batch)) for _ in range(1 if takes_minutes else REPETITIONS)]
         return {"step_s": statistics.median(times)}
     learn, figures = learning(name, way, method, batch), []
-    memory = memory_from_here()
-    seconds = [timed(lambda: figures.append(learn())) for _ in range(REPETITIONS)]
-    measured = {"step_s": statistics.median(seconds[1:]), "step_memory_gb": memory()}
+    memory = live_memory_gb(lambda: figures.append(learn()))
+    method.clock.read()
+    seconds = [timed(learn) for _ in range(REPETITIONS)]
+    measured = {"step_s": statistics.median(seconds[1:]), "step_memory_gb": memory}
     return measured | figures[0] | {"shares": {p: s / sum(seconds) for p, s in method.clock.read().items()}}
 
 
@@ -83,7 +84,6 @@ def learning(name: str, way: str, method: Method, batch: Sequence[Draw]) -> Call
     if way == "reference":
         return partial(STRAIGHTFORWARD[name], method, batch, *rollouts)
     method.roll_out = lambda *_, **__: rollouts[0]
-    method.clock.read()
 
     def learn() -> Figures:
         method.training_step(batch, 0)

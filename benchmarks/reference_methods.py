@@ -1,8 +1,8 @@
 """Learning steps of diffu-GRPO, VRPO and SFT the straightforward way: a yardstick, and a second opinion on the loss.
 
-One view after another, unpadded, with the log-softmax of the logits of all columns, and a backward pass for each
-quarter of an update's views (of VRPO for each pair, whose loss cannot be divided). It shares with dopsd the network,
-rollouts, advantages, and which positions each view masks.
+One view after another, unpadded, with the log-softmax of the logits of all columns, and a backward pass for each group
+of a GRPO (a device's batch in its released code), each pair of VRPO, each quarter of the solutions. It shares with
+dopsd the network, rollouts, advantages, and which positions each view masks.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +47,13 @@ def grpo_step(method: DiffuGRPO, batch: Sequence[Draw], rollout: RolloutBatch) -
     for views, of_old, of_reference in zip(updates, old, reference, strict=True):
         given = zip(of_old, of_reference, advantage[views.row], strict=True)
         done.append(
-            learnt(method, views, [partial(token_loss, method, *of_view) for of_view in given], len(group))
+            learnt(
+                method,
+                views,
+                [partial(token_loss, method, *of_view) for of_view in given],
+                of=len(group),
+                parts=len(batch),
+            )
         )
     return {name: sum(each[name] for each in done) / len(done) for name in done[0]}
 
@@ -89,7 +95,7 @@ def sft_step(method: SFT, batch: Sequence[Draw]) -> Figures:
     prompts = method.chat.prompts(draw.example for draw in batch)
     views, *_ = method._views(method.responses(batch, prompts))
     losses = [partial(weighted, views.weight[view][views.is_real[view]]) for view in range(len(views))]
-    return learnt(method, views, losses, 1)
+    return learnt(method, views, losses, of=1, parts=CHUNKS)
 
 
 def weighted(weight: Tensor, new: Tensor) -> Tensor:
@@ -98,10 +104,15 @@ def weighted(weight: Tensor, new: Tensor) -> Tensor:
 
 
 def learnt(
-    method: DiffuGRPO | SFT, views: Views, losses: Sequence[Callable[[Tensor], Tensor]], of: int
+    method: DiffuGRPO | SFT,
+    views: Views,
+    losses: Sequence[Callable[[Tensor], Tensor]],
+    *,
+    of: int,
+    parts: int,
 ) -> Figures:
-    """One update on the sum of each view's loss, divided by a number, a quarter of the views in one graph."""
-    optimizer, total, size = zeroed(method), 0.0, -(-len(views) // CHUNKS)
+    """One update on the sum of each view's loss, divided by a number, in as many graphs as it has parts."""
+    optimizer, total, size = zeroed(method), 0.0, -(-len(views) // parts)
     for first in range(0, len(views), size):
         chunk = range(first, min(first + size, len(views)))
         loss = sum(losses[view](log_p(method.network, views, view)) for view in chunk) / of

@@ -1,11 +1,12 @@
 """What benchmarks share: a method outside Lightning's loop, networks of any shape, this machine, saved results."""
 
-import ctypes
+import itertools
 import json
 import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
+from torch.profiler import ProfilerActivity, profile
 
 import dopsd.model
 from dopsd.entry.composing import CONF
@@ -88,20 +90,19 @@ def machine() -> dict[str, Any]:
     return known
 
 
-def memory_from_here() -> Callable[[], float]:
-    """Tells how many gigabytes this process has needed at most beyond what it holds now (Linux).
+def live_memory_gb(work: Callable[[], Any]) -> float:
+    """How many gigabytes of tensors work holds at most at one time beyond those before it, as a GPU's counter has it.
 
-    What loading left in the heap, and how high its own peak was, counts for neither.
+    The process's own peak depends on what the heap keeps as well.
     """
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    held = _memory_gb("VmRSS")
-    return lambda: _memory_gb("VmHWM") - held
-
-
-def _memory_gb(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith(name))
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiled:
+        work()
+    with tempfile.TemporaryDirectory() as directory:
+        trace = Path(directory) / "trace.json"
+        profiled.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text())["traceEvents"]
+    allocated = sorted((it["ts"], it["args"]["Bytes"]) for it in events if it["name"] == "[memory]")
+    return max(itertools.accumulate(size for _, size in allocated)) / 1e9
 
 
 def in_own_process(script: str, *arguments: str) -> dict[str, Any]:
