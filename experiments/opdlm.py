@@ -129,7 +129,7 @@ PARTS = {
         task=("task=countdown",),
         gen_length=40,
         conversion=("lora=none", "logger=tensorboard"),
-        arms=("opdlm", "opdlm_random", "opdlm_next", MASKED_SFT, ON_TOP),
+        arms=(*OPDLM, MASKED_SFT, ON_TOP),
         learning_rates=(3e-4, 1e-3, 3e-3),
         seeds=SEEDS,
         steps=200,
