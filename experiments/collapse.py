@@ -26,6 +26,7 @@ from dopsd.report.runs.arms import Arm
 from dopsd.report.runs.run import Run
 
 PREFIX = "collapse_"
+ACROSS = 5  # panels
 HEAD = [
     "changed",
     "setting",
@@ -109,11 +110,15 @@ def story(run: Run) -> str:
 
 
 def draw(studies: Mapping[str, Sequence[Arm]], file: Path) -> None:
-    """Dev accuracy over training steps, a panel a study; a cross at the first fall of a run."""
-    figure = Figure(figsize=(16, 7), layout="constrained")
-    panels = figure.subplots(2, -(-len(studies) // 2), sharey=True, squeeze=False).flat
-    for axes, (name, arms) in zip(panels, studies.items(), strict=False):
-        done = [arm for arm in arms if arm.ended]
+    """Dev accuracy over training steps, a panel a study that has begun; a cross at the first fall of a run."""
+    begun = {name: done for name, arms in studies.items() if (done := [arm for arm in arms if arm.ended])}
+    columns = max(1, min(ACROSS, len(begun)))
+    rows = max(1, -(-len(begun) // columns))
+    figure = Figure(figsize=(4.2 * columns, 3.8 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    for axes in panels[len(begun) :]:
+        axes.remove()
+    for axes, (name, done) in zip(panels, begun.items(), strict=False):
         draw_curve(axes, done, "eval/accuracy")
         for run in chain.from_iterable(arm.ended for arm in done):
             fate = Fate(setting="", run=run)
@@ -121,8 +126,7 @@ def draw(studies: Mapping[str, Sequence[Arm]], file: Path) -> None:
                 fate.falls[:1], [fate.on_dev[step] for step in fate.falls[:1]], "x", color="black", zorder=3
             )
         entitle(axes, name)
-        if done:
-            axes.legend(fontsize=8, frameon=False)
+        axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.18))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         plain(axes)
     figure.savefig(file, dpi=110, format="png")
