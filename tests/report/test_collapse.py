@@ -21,14 +21,14 @@ from study import CONF, Study
 FALLS_AT = {"early": 5, "within": 20, "soon": 15 + AHEAD, "late": 15 + AHEAD + 5, "never": None}
 
 
-def test_all_sweeps_but_two_start_from_one_setting(tmp_path: Path) -> None:
+def test_all_sweeps_but_four_start_from_one_setting(tmp_path: Path) -> None:
     names = [file.stem for file in (Path(CONF) / "experiment").glob("collapse_*.yaml")]
     studies = [Study(name=name, runs=tmp_path) for name in names]
     runs = {study.name: {study.directory(job) for job in study.jobs if "seed=1" in job} for study in studies}
-    of_their_own = {"collapse_length", "collapse_guard"}
-    shared = set.intersection(*(runs[name] for name in names if name not in of_their_own))
-    assert len(shared) == 1
-    assert len(set.union(*runs.values())) == sum(map(len, runs.values())) - (len(names) - 3)
+    of_their_own = {f"collapse_{name}" for name in ("length", "released", "exact", "guard")}
+    sharing = [name for name in names if name not in of_their_own]
+    assert len(set.intersection(*(runs[name] for name in sharing))) == 1
+    assert len(set.union(*runs.values())) == sum(map(len, runs.values())) - (len(sharing) - 1)
 
 
 def test_a_run_counts_at_a_step_by_when_it_falls() -> None:
