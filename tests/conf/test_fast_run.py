@@ -16,7 +16,7 @@ GROUPS = (
     "debug=fast_dev_run",
     "eval_limit=2",
 )  # of the embedded model: right and wrong answers
-SFT = ("gen_length=48", "block_length=48", "denoising_steps=1")  # a canvas that holds a solution
+SFT = ("gen_length=48", "block_length=24", "denoising_steps=2")  # a canvas that holds a solution
 AUTOREGRESSIVE = ("gen_length=48", "block_length=1", "denoising_steps=48")
 NOT_HERE = {
     "model": {
