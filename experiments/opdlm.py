@@ -49,7 +49,7 @@ class Part:
     steps: int
     evaluations: int
     at_thresholds: int  # test problems
-    eval_limit: int | None = None  # problems of every evaluation
+    eval_limit: int | None = None  # problems of every other evaluation
     runs: Path = Path("runs/opdlm")
 
     def run(self) -> None:
@@ -88,7 +88,7 @@ class Part:
 
     @property
     def limit(self) -> tuple[str, ...]:
-        """What is typed for all, evaluations included."""
+        """What is typed for all but decoding at thresholds."""
         return () if self.eval_limit is None else (f"eval_limit={self.eval_limit}",)
 
     def seeds_of(self, arm: str) -> Path:
@@ -170,7 +170,10 @@ def main() -> None:
         )
     for name, part in parts.items():
         parts[name] = replace(
-            part, steps=asked.steps or part.steps, eval_limit=asked.eval_limit or part.eval_limit
+            part,
+            steps=asked.steps or part.steps,
+            eval_limit=asked.eval_limit or part.eval_limit,
+            at_thresholds=asked.eval_limit or part.at_thresholds,
         )
     for name in asked.parts:
         parts[name].run()

@@ -24,13 +24,8 @@ from dopsd.evaluation.aup import accuracy_under_parallelism
 from dopsd.figure import plain
 from dopsd.job.table import markdown
 
-THRESHOLDS = (
-    "0.95",
-    "0.9",
-    "0.8",
-    "0.7",
-    "0.5",
-)  # and the schedule of the task: one token a step, of Sudoku two
+# and by the task's schedule: one token a step, of Sudoku two
+THRESHOLDS = ("0.95", "0.9", "0.8", "0.7", "0.5")
 ARMS = ("base", "dopsd", "sft_solutions", "diffu_grpo", "d3llm")
 N = 256  # test puzzles
 Points = Sequence[Mapping[str, float]]
